@@ -1,0 +1,29 @@
+package gatehouse
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors that carriers, look-ups and policies return. Anything that wraps none of the first three means "could not be
+// checked": the guard then denies with 503, because a check that cannot be made is not a check that was passed.
+var (
+	// ErrAnonymous: the request carries no credential that the carrier takes. Answered 401 where one is needed.
+	ErrAnonymous = errors.New("no credential")
+	// ErrCredential: the request carries a credential and it is bad. Answered 401 with error="invalid_token".
+	ErrCredential = errors.New("bad credential")
+	// ErrForbidden: the caller is known and must not pass, whatever the rules say. Answered 403.
+	ErrForbidden = errors.New("forbidden")
+
+	// ErrScheme wraps ErrAnonymous: there is an Authorization header, but of a scheme that the carrier does not take.
+	ErrScheme = fmt.Errorf("%w of a known scheme", ErrAnonymous)
+	// ErrMalformed wraps ErrCredential: the right scheme, but not the right form. Answered 400.
+	ErrMalformed = fmt.Errorf("%w: malformed", ErrCredential)
+	// ErrDuplicate wraps ErrCredential: one credential twice, or two that are not due together. Answered 400, on public paths too.
+	ErrDuplicate = fmt.Errorf("%w: more than one", ErrCredential)
+	// ErrExpired wraps ErrCredential: the credential was good until its time was up. Answered 401 with a code of its own, so
+	// that a client knows to renew it.
+	ErrExpired = fmt.Errorf("%w: expired", ErrCredential)
+	// ErrDisabled wraps ErrCredential: the credential is known and switched off. To the client it looks unknown.
+	ErrDisabled = fmt.Errorf("%w: disabled", ErrCredential)
+)
