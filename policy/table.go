@@ -1,0 +1,344 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A Config is what a [Table] is made of.
+type Config struct {
+	// Roles are the roles that rules may name. Nil: rules cannot ask for roles.
+	Roles Roles
+	// Permissions are what roles permit, for callers whose permissions follow from their roles. May be nil.
+	Permissions Permissions
+	// Rules are in any order: the most specific one that matches counts.
+	Rules []Rule
+	// Default is required of requests that no rule matches. The zero value denies.
+	Default Requirement
+}
+
+// A Table holds compiled rules. It is immutable and safe for concurrent use.
+type Table struct {
+	roles    Roles
+	grants   grants
+	rules    []*Rule
+	hosts    map[string]*node
+	any      *node
+	regexes  []*Rule
+	methods  []string // DefaultMethods and those that rules name besides
+	fallback Requirement
+}
+
+// New compiles c. The error joins every fault that there is, those of rules as [*RuleError].
+func New(c Config) (*Table, error) {
+	t := &Table{roles: c.Roles, hosts: map[string]*node{}, any: &node{}, methods: slices.Clone(DefaultMethods), fallback: c.Default}
+	var faults []error
+	faults = append(faults, c.Roles.check())
+	var err error
+	t.grants, err = compileGrants(c.Roles, c.Permissions)
+	faults = append(faults, err)
+	if err := c.Default.check(c.Roles); c.Default.kind != kindNobody && err != nil {
+		faults = append(faults, fmt.Errorf("default: %w", err))
+	}
+	names := map[string]bool{}
+	for i := range c.Rules {
+		r := c.Rules[i] // a copy: the table keeps what it compiled
+		r.index = i
+		faults = append(faults, t.add(&r, names))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	return t, t.checkDead()
+}
+
+// add compiles r into the table.
+func (t *Table) add(r *Rule, names map[string]bool) error {
+	var faults []error
+	fault := func(field string, err error) {
+		if err != nil {
+			faults = append(faults, &RuleError{r.index, field, err})
+		}
+	}
+	if r.Name == "" {
+		r.Name = r.title()
+	} else if names[r.Name] {
+		fault("name", fmt.Errorf("another rule is called %q", r.Name))
+	}
+	names[r.Name] = true
+	fault("methods", t.compileMethods(r))
+	fault("allow", r.Allow.check(t.roles))
+	host, err := compileHost(r.Host)
+	fault("host", err)
+	r.Host = host
+	field, err := t.place(r)
+	fault(field, err)
+	t.rules = append(t.rules, r)
+	return errors.Join(faults...)
+}
+
+// place puts the rule where Lookup finds it. It returns the field at fault.
+func (t *Table) place(r *Rule) (string, error) {
+	switch {
+	case r.Path == "" && r.Regex == "":
+		return "path", errors.New("a rule needs a path or a regex")
+	case r.Path != "" && r.Regex != "":
+		return "regex", errors.New("a rule has a path or a regex, not both")
+	case r.Regex != "":
+		var err error
+		if r.re, err = compileRegex(r.Regex); err != nil {
+			return "regex", err
+		}
+		t.regexes = append(t.regexes, r)
+		return "", nil
+	}
+	segments, err := compilePattern(r.Path)
+	if err != nil {
+		return "path", err
+	}
+	n := t.root(r.Host).descend(segments)
+	for _, other := range *n {
+		if r.clash(other) {
+			return "path", fmt.Errorf("rules[%d] (%s) has the same pattern and as many methods: nothing tells which one judges", other.index, other.Name)
+		}
+	}
+	*n = append(*n, r)
+	return "", nil
+}
+
+func (t *Table) root(host string) *node {
+	if host == "" {
+		return t.any
+	}
+	if t.hosts[host] == nil {
+		t.hosts[host] = &node{}
+	}
+	return t.hosts[host]
+}
+
+func (t *Table) compileMethods(r *Rule) error {
+	if len(r.Methods) == 0 {
+		r.methods = anyMethod
+		return nil
+	}
+	if err := checkMethods(r.Methods); err != nil {
+		return err
+	}
+	for _, m := range r.Methods {
+		i := slices.Index(t.methods, m)
+		if i < 0 {
+			if len(t.methods) == maxMethods {
+				return fmt.Errorf("%s is one method too many", m)
+			}
+			i = len(t.methods)
+			t.methods = append(t.methods, m)
+		}
+		r.methods |= 1 << i
+	}
+	return nil
+}
+
+// checkDead refuses regular expressions that a catch-all pattern keeps from ever being asked.
+func (t *Table) checkDead() error {
+	var faults []error
+	for _, re := range t.regexes {
+		for _, r := range t.rules {
+			if r.Path == "/**" && (r.Host == "" || r.Host == re.Host) && re.methods&^r.methods == 0 {
+				faults = append(faults, &RuleError{re.index, "regex", fmt.Errorf(
+					"it is never asked: a regular expression ranks below every pattern, and rules[%d] (%s) takes all that it could match", r.index, r.Name)})
+				break
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// A node is a place in the tree of patterns.
+type node struct {
+	literals map[string]*node
+	param    *node
+	here     []*Rule // patterns that end here
+	tail     []*Rule // patterns that end here with **
+}
+
+// descend returns the list that rules with the pattern belong to.
+func (n *node) descend(segments []segment) *[]*Rule {
+	for _, s := range segments {
+		switch s.wild {
+		case tail:
+			return &n.tail
+		case param:
+			if n.param == nil {
+				n.param = &node{}
+			}
+			n = n.param
+		default:
+			if n.literals == nil {
+				n.literals = map[string]*node{}
+			}
+			if n.literals[s.text] == nil {
+				n.literals[s.text] = &node{}
+			}
+			n = n.literals[s.text]
+		}
+	}
+	return &n.here
+}
+
+// find returns the most specific rule for the path that is left from start on (beyond its end: nothing is left), and adds the methods of
+// patterns that match but for the method to seen. Its cost is bounded by the tree, not by the path.
+func (n *node) find(path string, start int, method uint64, seen *uint64) *Rule {
+	if start > len(path) {
+		if r := pick(n.here, method, seen); r != nil {
+			return r
+		}
+		return pick(n.tail, method, seen)
+	}
+	end := strings.IndexByte(path[start:], '/')
+	if end < 0 {
+		end = len(path)
+	} else {
+		end += start
+	}
+	if child := n.literals[path[start:end]]; child != nil {
+		if r := child.find(path, end+1, method, seen); r != nil {
+			return r
+		}
+	}
+	if n.param != nil && end > start {
+		if r := n.param.find(path, end+1, method, seen); r != nil {
+			return r
+		}
+	}
+	return pick(n.tail, method, seen)
+}
+
+func pick(rules []*Rule, method uint64, seen *uint64) *Rule {
+	var best *Rule
+	for _, r := range rules {
+		*seen |= r.methods
+		if r.covers(method) && (best == nil || r.narrower(best, method)) {
+			best = r
+		}
+	}
+	return best
+}
+
+// A Match is what the rules have to say about a request.
+type Match struct {
+	// Rule is the rule that judges; nil if none matches. Where several regular expressions match it is the first.
+	Rule *Rule
+	// Also are the other regular expressions that match: their requirements hold as well.
+	Also []*Rule
+	// Allow is what is required of the caller, all told.
+	Allow Requirement
+	// Strict says whether an unusable credential is refused on a public path.
+	Strict bool
+	// Allowed are the methods that would match, sorted for an Allow header, if a rule matches but for its method.
+	Allowed []string
+}
+
+// IsPublic reports whether everybody may pass.
+func (m Match) IsPublic() bool { return m.Allow.IsPublic() }
+
+// Supports reports whether the table takes the method at all: the usual ones without TRACE and CONNECT, and those that rules name.
+func (t *Table) Supports(method string) bool { return slices.Contains(t.methods, method) }
+
+// Methods returns the methods that the table takes, for an Allow header. The caller must not change it.
+func (t *Table) Methods() []string { return t.methods }
+
+// Lookup returns the rule for q. The error wraps [ErrTarget] if the path must be refused although it is in canonical form: because
+// of an encoded slash that the rule does not allow, or path parameters that would change which rule judges.
+func (t *Table) Lookup(q Request) (Match, error) {
+	m := t.lookup(q.Host, q.match, q.Method)
+	if q.param {
+		if bare := t.lookup(q.Host, q.bare, q.Method); bare.Rule != m.Rule || len(bare.Allowed) != len(m.Allowed) || !slices.Equal(bare.Also, m.Also) {
+			return Match{}, targetError("its path parameters (;) change which rule judges it")
+		}
+	}
+	if q.EncodedSlash && !m.allowsEncodedSlash() {
+		return Match{}, targetError("the path contains an encoded slash (%%2F)")
+	}
+	return m, nil
+}
+
+func (m Match) allowsEncodedSlash() bool {
+	return m.Rule != nil && m.Rule.AllowEncodedSlash && !slices.ContainsFunc(m.Also, func(r *Rule) bool { return !r.AllowEncodedSlash })
+}
+
+func (t *Table) lookup(host, path, methodName string) Match {
+	i := slices.Index(t.methods, methodName)
+	if i < 0 {
+		return Match{}
+	}
+	method, seen := uint64(1)<<i, uint64(0)
+	if root := t.hosts[host]; root != nil {
+		if r := root.find(path, 0, method, &seen); r != nil {
+			return Match{Rule: r, Allow: r.Allow, Strict: r.Strict}
+		}
+	}
+	if r := t.any.find(path, 0, method, &seen); r != nil {
+		return Match{Rule: r, Allow: r.Allow, Strict: r.Strict}
+	}
+	if m := t.matchRegexes(host, path, method, &seen); m.Rule != nil {
+		return m
+	}
+	if t.fallback.kind != kindNobody {
+		return Match{Allow: t.fallback}
+	}
+	return Match{Allowed: t.names(seen)}
+}
+
+// matchRegexes combines all regular expressions that match.
+func (t *Table) matchRegexes(host, path string, method uint64, seen *uint64) Match {
+	var m Match
+	for _, r := range t.regexes {
+		if r.Host != "" && r.Host != host || !matchPath(r.re, path) {
+			continue
+		}
+		*seen |= r.methods
+		switch {
+		case !r.covers(method):
+		case m.Rule == nil:
+			m = Match{Rule: r, Allow: r.Allow, Strict: r.Strict}
+		default:
+			m.Also = append(m.Also, r)
+			m.Allow = both(m.Allow, r.Allow)
+			m.Strict = m.Strict || r.Strict
+		}
+	}
+	return m
+}
+
+func matchPath(re *regexp.Regexp, path string) bool { return re.MatchString("/" + path) }
+
+// both requires a and b. Two public rules stay public.
+func both(a, b Requirement) Requirement {
+	if a.IsPublic() {
+		return b
+	}
+	if b.IsPublic() {
+		return a
+	}
+	return All(a, b)
+}
+
+// names returns the methods in set for an Allow header, HEAD where GET is.
+func (t *Table) names(set uint64) []string {
+	if set == 0 {
+		return nil
+	}
+	if set&bitGET != 0 {
+		set |= bitHEAD
+	}
+	var names []string
+	for i, name := range t.methods {
+		if set&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
