@@ -67,8 +67,18 @@ func Any(parts ...Requirement) Requirement {
 	return Requirement{kind: kindAny, parts: slices.Clone(parts)}
 }
 
-// IsPublic reports whether the requirement is [Anyone].
-func (q Requirement) IsPublic() bool { return q.kind == kindAnyone }
+// IsPublic reports whether everybody meets q, whoever they are.
+func (q Requirement) IsPublic() bool {
+	switch q.kind {
+	case kindAnyone:
+		return true
+	case kindAny:
+		return slices.ContainsFunc(q.parts, Requirement.IsPublic)
+	case kindAll:
+		return len(q.parts) > 0 && !slices.ContainsFunc(q.parts, func(part Requirement) bool { return !part.IsPublic() })
+	}
+	return false
+}
 
 // String returns the requirement as a person would write it.
 func (q Requirement) String() string {

@@ -1,0 +1,97 @@
+package carrier
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// A Carrier finds, hands out and takes back one kind of credential. It must be safe for concurrent use.
+type Carrier interface {
+	// Identify returns who sent r. The error wraps gatehouse.ErrAnonymous if r has no credential of this kind, and
+	// gatehouse.ErrCredential if it has a bad one; any other error means that it could not be checked.
+	Identify(r *http.Request) (gatehouse.Identity, error)
+	// Remember puts a credential for id into the answer to r. It must be called before the first byte of the answer. The error
+	// wraps errors.ErrUnsupported if credentials of this kind are not handed out in answers.
+	Remember(w http.ResponseWriter, r *http.Request, id gatehouse.Identity, opts ...Option) error
+	// Forget takes the credential of r away. It is no error if there is none.
+	Forget(w http.ResponseWriter, r *http.Request) error
+}
+
+// An Option changes how a credential is remembered. Header carriers take none.
+type Option func(*Remembering)
+
+// Remembering is what options change.
+type Remembering struct{}
+
+// A Challenger is a carrier that says how to authenticate, for WWW-Authenticate. Others are left out of the challenges.
+type Challenger interface {
+	Challenge(realm string) problem.Challenge
+}
+
+// A Stripper is a carrier that can remove its credential from the header of a request that is forwarded. The guard asks each carrier,
+// whichever found the credential; a carrier without it leaves the header as it is.
+type Stripper interface {
+	Strip(h http.Header)
+}
+
+// A Lookup proves a credential: it returns whose it is. The error wraps gatehouse.ErrCredential (or is ErrExpired, ErrDisabled, …)
+// if the credential is bad; any other error means that it could not be checked. The identity's Value must not be empty.
+// It must be safe for concurrent use and should compare in constant time, or by a hash.
+type Lookup func(ctx context.Context, credential string) (gatehouse.Identity, error)
+
+// Verified is the [Lookup] for a function that has proved what it returns, such as the name in a verified client certificate:
+// the credential is the identity's value. Anywhere else it would let everybody be anybody.
+func Verified(_ context.Context, credential string) (gatehouse.Identity, error) {
+	return gatehouse.Identity{Value: credential}, nil
+}
+
+// maxCredential bounds a credential before anything is done with it.
+const maxCredential = 8 << 10
+
+// lookup asks find about credential. The error's text never contains the credential.
+func lookup(ctx context.Context, find Lookup, credential string) (gatehouse.Identity, error) {
+	if len(credential) > maxCredential {
+		return gatehouse.Identity{}, gatehouse.ErrCredential
+	}
+	id, err := find(ctx, credential)
+	if err != nil {
+		return gatehouse.Identity{}, redactedError{err, credential}
+	}
+	if id.Value == "" {
+		// A missing record never equals a proved one, whatever the look-up forgot to return.
+		return gatehouse.Identity{}, gatehouse.ErrCredential
+	}
+	return id, nil
+}
+
+// A redactedError keeps a credential that a look-up put into its error out of logs and explanations.
+type redactedError struct {
+	err        error
+	credential string
+}
+
+func (e redactedError) Error() string {
+	return strings.ReplaceAll(e.err.Error(), e.credential, "[secret]")
+}
+
+// Is and As reach the tree below without handing out the error whose text shows the credential.
+func (e redactedError) Is(target error) bool { return errors.Is(e.err, target) }
+
+func (e redactedError) As(target any) bool { return errors.As(e.err, target) }
+
+// once returns the only value of a header field. It returns ErrAnonymous if there is none and ErrDuplicate if there are several.
+func once(h http.Header, name string) (string, error) {
+	values := h[name]
+	switch {
+	case len(values) == 0:
+		return "", gatehouse.ErrAnonymous
+	case len(values) > 1:
+		return "", gatehouse.ErrDuplicate
+	}
+	return strings.Trim(values[0], " \t"), nil
+}

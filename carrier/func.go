@@ -1,0 +1,60 @@
+package carrier
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// A FuncCarrier asks a function for the credential. Make it with [Func].
+type FuncCarrier struct {
+	get     func(*http.Request) (string, error)
+	find    Lookup
+	headers []string
+}
+
+// Func returns a carrier that finds the credential with get and proves it with find. get returns gatehouse.ErrAnonymous, or an empty
+// credential, if there is none; ErrMalformed, ErrCredential or ErrForbidden pick the answers 400, 401 and 403; any other error and a panic
+// mean that the request could not be checked (503). Where get proves what it returns, find is [Verified].
+// from names the header fields that get reads, so that they are not forwarded to an upstream. Func panics if get or find is nil.
+func Func(get func(*http.Request) (credential string, err error), find Lookup, from ...string) *FuncCarrier {
+	if get == nil || find == nil {
+		panic("carrier.Func: the function or its look-up is nil")
+	}
+	return &FuncCarrier{get: get, find: find, headers: from}
+}
+
+// String names the carrier in logs and explanations.
+func (c *FuncCarrier) String() string { return "function" }
+
+// Identify implements [Carrier].
+func (c *FuncCarrier) Identify(r *http.Request) (gatehouse.Identity, error) {
+	credential, err := c.get(r)
+	if err != nil {
+		if credential != "" {
+			err = redactedError{err, credential}
+		}
+		return gatehouse.Identity{}, err
+	}
+	if credential == "" {
+		return gatehouse.Identity{}, gatehouse.ErrAnonymous
+	}
+	return lookup(r.Context(), c.find, credential)
+}
+
+// Remember implements [Carrier]: it returns an error that wraps errors.ErrUnsupported.
+func (c *FuncCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Identity, ...Option) error {
+	return fmt.Errorf("carrier.Func: a function cannot hand out credentials: %w", errors.ErrUnsupported)
+}
+
+// Forget implements [Carrier]: there is nothing to take away.
+func (c *FuncCarrier) Forget(http.ResponseWriter, *http.Request) error { return nil }
+
+// Strip implements [Stripper] for the header fields that Func was told of.
+func (c *FuncCarrier) Strip(h http.Header) {
+	for _, name := range c.headers {
+		strip(h, name)
+	}
+}

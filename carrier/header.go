@@ -1,0 +1,160 @@
+package carrier
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// A HeaderCarrier reads a credential from the Authorization header under one scheme. Make it with [Header].
+type HeaderCarrier struct {
+	scheme string
+	find   Lookup
+}
+
+// Header returns the carrier of "Authorization: <scheme> <token>", for any scheme: Bearer, Token, ApiKey. The scheme is compared
+// without regard to case (RFC 9110, section 11.1) and may be followed by several spaces; the token is compared by find.
+// It panics if scheme is not a token of RFC 9110 or find is nil: both are mistakes in a program, not in its input.
+func Header(scheme string, find Lookup) *HeaderCarrier {
+	if scheme == "" || strings.Trim(scheme, tokenChars) != "" {
+		panic(fmt.Sprintf("carrier.Header: %q is not an authentication scheme", scheme))
+	}
+	if find == nil {
+		panic("carrier.Header: the look-up is nil")
+	}
+	return &HeaderCarrier{scheme, find}
+}
+
+// String names the carrier in logs and explanations.
+func (c *HeaderCarrier) String() string { return "Authorization: " + c.scheme }
+
+// Identify implements [Carrier]. An empty header and another scheme are no credential.
+func (c *HeaderCarrier) Identify(r *http.Request) (gatehouse.Identity, error) {
+	value, err := once(r.Header, "Authorization")
+	if err != nil {
+		return gatehouse.Identity{}, err
+	}
+	rest, ok := c.cut(value)
+	if !ok {
+		return gatehouse.Identity{}, gatehouse.ErrScheme
+	}
+	token := strings.TrimLeft(rest, " ")
+	if len(token) == len(rest) || !isCredential(token) {
+		return gatehouse.Identity{}, gatehouse.ErrMalformed
+	}
+	return lookup(r.Context(), c.find, token)
+}
+
+// cut returns what stands behind the carrier's scheme.
+func (c *HeaderCarrier) cut(value string) (string, bool) {
+	rest := strings.TrimLeft(value, tokenChars)
+	return rest, strings.EqualFold(value[:len(value)-len(rest)], c.scheme)
+}
+
+// Remember implements [Carrier]: it returns an error that wraps errors.ErrUnsupported, since clients put this header there themselves.
+func (c *HeaderCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Identity, ...Option) error {
+	return fmt.Errorf("%s: a header credential is not handed out in an answer: %w", c, errors.ErrUnsupported)
+}
+
+// Forget implements [Carrier]: there is nothing to take away.
+func (c *HeaderCarrier) Forget(http.ResponseWriter, *http.Request) error { return nil }
+
+// Challenge implements [Challenger].
+func (c *HeaderCarrier) Challenge(realm string) problem.Challenge {
+	return problem.Challenge{Scheme: c.scheme, Realm: realm, OAuth: true}
+}
+
+// Strip implements [Stripper]: it removes Authorization if it is of this scheme, good or bad.
+func (c *HeaderCarrier) Strip(h http.Header) {
+	for _, value := range h["Authorization"] {
+		if _, ok := c.cut(strings.Trim(value, " \t")); ok {
+			h.Del("Authorization")
+			return
+		}
+	}
+}
+
+// A NamedHeaderCarrier reads a credential that is the whole value of a header field. Make it with [NamedHeader].
+type NamedHeaderCarrier struct {
+	name string
+	find Lookup
+}
+
+// NamedHeader returns the carrier of "<name>: <token>", such as X-API-Key. It panics if name is not a field name, is Authorization or
+// Cookie (which have a form of their own), or find is nil.
+func NamedHeader(name string, find Lookup) *NamedHeaderCarrier {
+	name = textproto.CanonicalMIMEHeaderKey(name)
+	if name == "" || strings.Trim(name, tokenChars) != "" || name == "Authorization" || name == "Cookie" {
+		panic(fmt.Sprintf("carrier.NamedHeader: %q cannot carry a token", name))
+	}
+	if find == nil {
+		panic("carrier.NamedHeader: the look-up is nil")
+	}
+	return &NamedHeaderCarrier{name, find}
+}
+
+// String names the carrier in logs and explanations.
+func (c *NamedHeaderCarrier) String() string { return c.name }
+
+// Identify implements [Carrier]. An empty header is no credential.
+func (c *NamedHeaderCarrier) Identify(r *http.Request) (gatehouse.Identity, error) {
+	token, err := once(r.Header, c.name)
+	switch {
+	case err != nil:
+		return gatehouse.Identity{}, err
+	case token == "":
+		return gatehouse.Identity{}, gatehouse.ErrAnonymous
+	case !isCredential(token):
+		return gatehouse.Identity{}, gatehouse.ErrMalformed
+	}
+	return lookup(r.Context(), c.find, token)
+}
+
+// Remember implements [Carrier] like [HeaderCarrier.Remember].
+func (c *NamedHeaderCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Identity, ...Option) error {
+	return fmt.Errorf("%s: a header credential is not handed out in an answer: %w", c, errors.ErrUnsupported)
+}
+
+// Forget implements [Carrier]: there is nothing to take away.
+func (c *NamedHeaderCarrier) Forget(http.ResponseWriter, *http.Request) error { return nil }
+
+// Challenge implements [Challenger]. No registered scheme stands for a header field, so the scheme is ApiKey with the field's name.
+func (c *NamedHeaderCarrier) Challenge(realm string) problem.Challenge {
+	return problem.Challenge{Scheme: "ApiKey", Realm: realm, Params: `header="` + c.name + `"`, OAuth: true}
+}
+
+// Strip implements [Stripper]: it removes the field and every spelling of it that a CGI-like upstream would read as the same.
+func (c *NamedHeaderCarrier) Strip(h http.Header) { strip(h, c.name) }
+
+func strip(h http.Header, name string) {
+	want := foldName(name)
+	for other := range h {
+		if foldName(other) == want {
+			delete(h, other)
+		}
+	}
+}
+
+// foldName maps the spellings of a field name that CGI-like servers confuse to one.
+func foldName(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+}
+
+// tokenChars: RFC 9110, section 5.6.2.
+const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// isCredential accepts one run of visible ASCII without a comma or a quote, which is more than token68 (RFC 9110, section 11.2) because
+// people choose tokens by hand, and less than a list or auth-params.
+func isCredential(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == ',' || c == '"' {
+			return false
+		}
+	}
+	return s != ""
+}

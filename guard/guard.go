@@ -1,0 +1,201 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/carrier"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// A Policy says who an identity is and what a principal may do. It must be safe for concurrent use.
+type Policy interface {
+	// Resolve returns the principal that id stands for now. The error wraps gatehouse.ErrCredential if nobody does any more, say because
+	// the account is gone or disabled; any other error means that it could not be found out.
+	Resolve(ctx context.Context, id gatehouse.Identity) (gatehouse.Principal, error)
+	// Permits reports whether p, who may be anonymous, has permission, on resource if that is not nil. An error means that it could
+	// not be checked, and denies.
+	Permits(ctx context.Context, p gatehouse.Principal, permission string, resource any) (bool, error)
+}
+
+// AsSubject is the ready-made [Policy]: an identity's value is the subject, its roles and scopes are the principal's, and permissions
+// are what Table gives to roles.
+type AsSubject struct {
+	Table *policy.Table // nil: nobody has any permission
+}
+
+// Resolve implements [Policy].
+func (AsSubject) Resolve(_ context.Context, id gatehouse.Identity) (gatehouse.Principal, error) {
+	return gatehouse.PrincipalOf(id), nil
+}
+
+// Permits implements [Policy]. It never fails and does not look at resource.
+func (a AsSubject) Permits(_ context.Context, p gatehouse.Principal, permission string, _ any) (bool, error) {
+	return a.Table != nil && a.Table.Permits(p, permission), nil
+}
+
+// A Limiter stops addresses whose requests were refused too often. It must be safe for concurrent use.
+type Limiter interface {
+	// Blocked reports whether addr has used up its budget, and for how long.
+	Blocked(addr netip.Addr) (retryAfter time.Duration, blocked bool)
+	// Refused counts one refused request.
+	Refused(addr netip.Addr)
+}
+
+// A Config is what a [Guard] is made of.
+type Config struct {
+	// Carriers are asked in this order, all of them. Required: a guard without carriers could know nobody.
+	Carriers []carrier.Carrier
+	// Policy resolves identities. Required; [AsSubject] is the ready-made one.
+	Policy Policy
+	// Rules decide which requests pass; what no rule allows is denied. Nil: Handler only finds out who is calling, and every
+	// handler must state its own requirement.
+	Rules *policy.Table
+	// DefaultDeny makes Handler refuse every request when Rules is nil, instead of leaving it to the handlers.
+	DefaultDeny bool
+	// Realm is named in challenges. Empty means "gatehouse".
+	Realm string
+	// MaxBody is the size limit of request bodies in bytes, checked after the decision. Zero means no limit.
+	MaxBody int64
+	// Origins are the origins (scheme://host[:port]) that browsers may call from: the CORS allow-list. Empty: none.
+	Origins []string
+	// Limiter stops addresses with too many refused requests. Nil: none is stopped.
+	Limiter Limiter
+	// ClientAddr returns the address of the client behind trusted proxies. Nil: the peer's address.
+	ClientAddr func(*http.Request) netip.Addr
+	// Status moves problem codes to other statuses, see [problem.Statuses]. May be nil.
+	Status map[problem.Code]int
+	// RequestID returns the id of a request for problem bodies. Nil: the id that [Observe] gave it, if any.
+	RequestID func(*http.Request) string
+	// Logger gets what could not be checked and which hook panicked. Nil means slog.Default.
+	Logger *slog.Logger
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
+}
+
+// A Guard judges requests. Make it with [New] or [TokenAuth]; the zero Guard denies everything with 503. It is safe for concurrent use.
+type Guard struct {
+	carriers []namedCarrier
+	policy   Policy
+	rules    *policy.Table
+	open     bool // no rules: only resolve
+	maxBody  int64
+	cors     cors
+	limiter  Limiter
+	client   func(*http.Request) netip.Addr
+	answers  *problem.Writer
+	logger   *slog.Logger
+	now      func() time.Time
+}
+
+type namedCarrier struct {
+	carrier.Carrier
+	name string
+}
+
+// New returns a guard. It fails if c lacks something without which every answer would be a guess.
+func New(c Config) (*Guard, error) {
+	if len(c.Carriers) == 0 {
+		return nil, errors.New("guard: no carriers: without one nobody could ever be known")
+	}
+	if c.Policy == nil {
+		return nil, errors.New("guard: no policy: use guard.AsSubject if the identity's value is the subject")
+	}
+	origins, err := newCORS(c.Origins)
+	if err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	g := &Guard{policy: c.Policy, rules: c.Rules, open: c.Rules == nil && !c.DefaultDeny, maxBody: c.MaxBody, cors: origins,
+		limiter: c.Limiter, client: c.ClientAddr, logger: c.Logger, now: c.Now}
+	if err := g.setCarriers(c.Carriers); err != nil {
+		return nil, err
+	}
+	g.setDefaults()
+	g.answers = &problem.Writer{Challenges: g.challenges(c.Realm), Status: c.Status, RequestID: c.RequestID, Logger: g.logger}
+	if c.RequestID == nil {
+		g.answers.RequestID = RequestID
+	}
+	return g, nil
+}
+
+func (g *Guard) setCarriers(carriers []carrier.Carrier) error {
+	for i, c := range carriers {
+		if c == nil {
+			return fmt.Errorf("guard: carrier %d is nil", i)
+		}
+		name := fmt.Sprintf("%T", c)
+		if s, ok := c.(fmt.Stringer); ok {
+			name = s.String()
+		}
+		g.carriers = append(g.carriers, namedCarrier{c, name})
+	}
+	return nil
+}
+
+func (g *Guard) setDefaults() {
+	if g.rules == nil {
+		g.rules, _ = policy.New(policy.Config{}) // no rules: nothing in it can be at fault
+	}
+	if g.client == nil {
+		g.client = PeerAddr
+	}
+	if g.logger == nil {
+		g.logger = slog.Default()
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+}
+
+// challenges returns what the carriers say of themselves, each once.
+func (g *Guard) challenges(realm string) []problem.Challenge {
+	if realm == "" {
+		realm = "gatehouse"
+	}
+	var list []problem.Challenge
+	seen := map[problem.Challenge]bool{}
+	for _, c := range g.carriers {
+		if challenger, ok := c.Carrier.(carrier.Challenger); ok {
+			if challenge := challenger.Challenge(realm); !seen[challenge] {
+				seen[challenge] = true
+				list = append(list, challenge)
+			}
+		}
+	}
+	if len(list) == 0 {
+		list = []problem.Challenge{{Scheme: "Bearer", Realm: realm, OAuth: true}}
+	}
+	return list
+}
+
+// Answers returns the writer of the guard's problems, so that what stands behind the guard answers in the same way.
+func (g *Guard) Answers() *problem.Writer { return g.answers }
+
+// Rules returns the guard's table.
+func (g *Guard) Rules() *policy.Table { return g.rules }
+
+// Strip removes the credentials of all carriers from the header of a request that is about to be forwarded.
+func (g *Guard) Strip(h http.Header) {
+	for _, c := range g.carriers {
+		if stripper, ok := c.Carrier.(carrier.Stripper); ok {
+			stripper.Strip(h)
+		}
+	}
+}
+
+// PeerAddr returns the address that r's connection comes from, without zone and with IPv4 in its own form. It is the zero Addr if
+// there is none, as on a Unix socket.
+func PeerAddr(r *http.Request) netip.Addr {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}

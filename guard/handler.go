@@ -1,0 +1,74 @@
+package guard
+
+import (
+	"errors"
+	"io"
+	"net/http"
+
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// Handler returns the middleware: it judges each request, answers those that may not pass, and hands the others to next with the
+// principal in their context. Bodies over the limit are refused after the decision. CORS preflights are answered before it.
+func (g *Guard) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if g == nil || g.policy == nil {
+			(&problem.Writer{}).Write(w, r, problem.Wrap(problem.Unavailable, errUnconfigured))
+			return
+		}
+		if g.cors.isPreflight(r) && g.preflight(w, r) {
+			return
+		}
+		g.cors.allow(w.Header(), r)
+		ctx := &verdictContext{Context: r.Context()}
+		g.judge(r, &ctx.verdict, nil)
+		p := ctx.verdict.Problem
+		if tooLarge := g.limitBody(w, r, p); tooLarge != nil {
+			ctx.verdict.Problem, p = tooLarge, tooLarge
+			ctx.verdict.step(StageBody, "", "over the limit", nil)
+		}
+		if p != nil {
+			g.answers.Write(w, r, p)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// preflight answers a CORS preflight if its target is canonical.
+func (g *Guard) preflight(w http.ResponseWriter, r *http.Request) bool {
+	v := &Verdict{}
+	v.begin()
+	var err error
+	if v.Request, err = policy.Canonical(r); err != nil {
+		return false
+	}
+	v.step(StageTarget, "preflight", "answered here", nil)
+	if o := observationOf(r.Context()); o != nil {
+		o.verdict = v
+	}
+	g.cors.answer(w, r, g.rules.Methods())
+	return true
+}
+
+// limitBody enforces the size limit. It comes after the decision, so that strangers learn nothing and send nothing, and before routing: a body that
+// is too large is 413 whether or not there is anything at its path.
+func (g *Guard) limitBody(w http.ResponseWriter, r *http.Request, denied *problem.Problem) *problem.Problem {
+	routed := denied != nil && (denied.Code == problem.NotFound || denied.Code == problem.MethodNotAllowed)
+	switch {
+	case g.maxBody <= 0 || r.Body == nil || r.Body == http.NoBody || denied != nil && !routed:
+		return nil
+	case r.ContentLength > g.maxBody:
+		return problem.New(problem.BodyTooLarge)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, g.maxBody)
+	if routed && r.ContentLength < 0 {
+		// Nobody behind us will read it, so find out here.
+		_, err := io.Copy(io.Discard, r.Body)
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return problem.New(problem.BodyTooLarge)
+		}
+	}
+	return nil
+}
