@@ -113,7 +113,8 @@ func (u *undocumented) funcs(owner string, funcs []*doc.Func) {
 	}
 }
 
-// members looks at the methods of an interface and the fields of a configuration, which its users have to fill in.
+// members looks at the methods of an interface and the fields of a configuration, which its users have to fill in. The
+// comment of an interface with one method covers the method.
 func (u *undocumented) members(typ *doc.Type) {
 	for _, spec := range typ.Decl.Specs {
 		spec, ok := spec.(*ast.TypeSpec)
@@ -123,7 +124,9 @@ func (u *undocumented) members(typ *doc.Type) {
 		var list *ast.FieldList
 		switch kind := spec.Type.(type) {
 		case *ast.InterfaceType:
-			list = kind.Methods
+			if kind.Methods.NumFields() > 1 {
+				list = kind.Methods
+			}
 		case *ast.StructType:
 			if strings.HasSuffix(spec.Name.Name, "Config") {
 				list = kind.Fields
@@ -204,6 +207,7 @@ func TestUndocumentedNames(t *testing.T) {
 		"typed constant":   {"// T is one.\ntype T int\nconst A T = 1", []string{"A has no comment"}},
 		"variable":         {"var ErrA, errB = 1, 2", []string{"ErrA has no comment"}},
 		"interface method": {"// T is one.\ntype T interface {\n\tDo()\n\t// Undo it.\n\tUndo()\n}", []string{"T.Do has no comment"}},
+		"one method":       {"// T is one.\ntype T interface{ Do() }", nil},
 		"config field":     {"// Config is one.\ntype Config struct {\n\tA int\n\tB int // B is said.\n\tc int\n}", []string{"Config.A has no comment"}},
 		"other field":      {"// T is one.\ntype T struct {\n\tA int\n}", nil},
 	} {
