@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/policy"
+)
+
+// IdentityHeaders are the names under which an upstream is told who the caller is. Empty names are filled in by the defaults
+// Remote-User, Remote-Groups and Remote-Email.
+type IdentityHeaders struct{ User, Groups, Email string }
+
+func (h IdentityHeaders) withDefaults() (IdentityHeaders, error) {
+	for i, f := range []*string{&h.User, &h.Groups, &h.Email} {
+		if *f == "" {
+			*f = []string{"Remote-User", "Remote-Groups", "Remote-Email"}[i]
+		}
+		*f = textproto.CanonicalMIMEHeaderKey(*f)
+		if strings.Trim(*f, nameChars) != "" || isFromOutside(foldName(*f)) {
+			return h, fmt.Errorf("gateway: %q cannot carry an identity: choose a name such as Remote-User", *f)
+		}
+	}
+	if h.User == h.Groups || h.User == h.Email || h.Groups == h.Email {
+		return h, errors.New("gateway: the identity headers need three different names")
+	}
+	return h, nil
+}
+
+const nameChars = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// set tells h who p is. With empty, all three are set also where there is nothing to say, for proxies that would otherwise leave the client's own.
+func (h IdentityHeaders) set(header http.Header, p gatehouse.Principal, roles policy.Roles, empty bool) error {
+	groups := strings.Join(roles.Known(p.Roles), ",")
+	for _, f := range []struct{ name, value string }{{h.User, p.Subject}, {h.Groups, groups}, {h.Email, p.Email}} {
+		if !isFieldValue(f.value) {
+			return fmt.Errorf("the principal's %s cannot travel in a header", f.name)
+		}
+		if f.value != "" || empty {
+			header.Set(f.name, f.value)
+		}
+	}
+	return nil
+}
+
+// isFieldValue refuses what a receiver would read as something else: control characters, and space around that it trims.
+func isFieldValue(s string) bool {
+	return strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
+}
+
+// foldName maps the spellings of a field name that CGI and WSGI servers read as the same to one.
+func foldName(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+}
+
+// outsiders are fields by which a client could pretend to be a proxy, another client or another request. They are removed, and those that
+// an upstream needs are written anew. "Proxy" is CVE-2016-5385.
+var outsiders = []string{
+	"forwarded", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip",
+	"x-original-url", "x-original-uri", "x-original-method", "x-original-host", "x-original-forwarded-for", "x-rewrite-url",
+	"x-http-method-override", "x-http-method", "x-method-override", "x-host", "x-request-id", "proxy", "proxy-connection",
+}
+
+// isFromOutside reports whether the folded name belongs to a field that never passes as the client sent it.
+func isFromOutside(folded string) bool {
+	return strings.HasPrefix(folded, "x-forwarded-") || slices.Contains(outsiders, folded)
+}
+
+// isManaged reports whether the folded name is one of h's.
+func (h IdentityHeaders) isManaged(folded string) bool {
+	return folded == foldName(h.User) || folded == foldName(h.Groups) || folded == foldName(h.Email)
+}
+
+// clean removes what must not come from outside from header or trailer fields.
+func (h IdentityHeaders) clean(fields http.Header) {
+	for name := range fields {
+		if folded := foldName(name); h.isManaged(folded) || isFromOutside(folded) {
+			delete(fields, name)
+		}
+	}
+}

@@ -1,0 +1,298 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+
+	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// A Route says where the requests of one rule go.
+type Route struct {
+	// Upstream is the name of an upstream. Empty means the only one.
+	Upstream string
+	// ForwardCredential leaves the credential in the request. The default is to remove it, because who holds it can be the caller.
+	ForwardCredential bool
+}
+
+// A ProxyConfig is what a [Proxy] is made of.
+type ProxyConfig struct {
+	// Guard judges. Required.
+	Guard *guard.Guard
+	// Upstreams are the applications. At least one is required.
+	Upstreams []Upstream
+	// Routes are the routes of the guard's rules, by [policy.Rule.Index]. Rules beyond its end, and requests that no rule matched but
+	// that may pass all the same, go to the only upstream.
+	Routes []Route
+	// Identity names the identity headers.
+	Identity IdentityHeaders
+	// Trusted are the proxies in front. Nil: none.
+	Trusted *Trusted
+	// Logger gets the failures of upstreams. Nil means slog.Default.
+	Logger *slog.Logger
+}
+
+// A Proxy is a reverse proxy behind a guard. It is safe for concurrent use.
+type Proxy struct {
+	guard     *guard.Guard
+	handler   http.Handler
+	upstreams map[string]*upstream
+	only      *upstream
+	routes    []Route
+	identity  IdentityHeaders
+	trusted   *Trusted
+	logger    *slog.Logger
+}
+
+// NewProxy returns a proxy. It fails if an upstream is malformed or a route leads nowhere.
+func NewProxy(c ProxyConfig) (*Proxy, error) {
+	if c.Guard == nil || len(c.Upstreams) == 0 {
+		return nil, errors.New("gateway: a proxy needs a guard and an upstream")
+	}
+	p := &Proxy{guard: c.Guard, upstreams: map[string]*upstream{}, routes: c.Routes, trusted: c.Trusted, logger: c.Logger}
+	if p.logger == nil {
+		p.logger = slog.Default()
+	}
+	var err error
+	if p.identity, err = c.Identity.withDefaults(); err != nil {
+		return nil, err
+	}
+	for _, u := range c.Upstreams {
+		up, err := newUpstream(u)
+		if err != nil {
+			return nil, err
+		}
+		if p.upstreams[u.Name] != nil {
+			return nil, fmt.Errorf("gateway: two upstreams are called %q", u.Name)
+		}
+		p.upstreams[u.Name] = up
+		p.only = up
+	}
+	if len(c.Upstreams) > 1 {
+		p.only = nil
+	}
+	for i, r := range c.Routes {
+		if r.Upstream == "" && p.only == nil || r.Upstream != "" && p.upstreams[r.Upstream] == nil {
+			return nil, fmt.Errorf("gateway: route %d: there is no upstream %q", i, r.Upstream)
+		}
+	}
+	p.handler = p.guard.Handler(http.HandlerFunc(p.forward))
+	return p, nil
+}
+
+// ServeHTTP judges r and forwards it if it may pass.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if conflict := p.trusted.checkForwarded(r); conflict != nil {
+		p.guard.Answers().Write(w, r, conflict)
+		return
+	}
+	p.handler.ServeHTTP(w, r)
+}
+
+// Close closes the connections to upstreams that are not in use.
+func (p *Proxy) Close() {
+	for _, u := range p.upstreams {
+		u.transport.CloseIdleConnections()
+	}
+}
+
+// forward sends a request that may pass to its upstream.
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
+	v := guard.FromContext(r.Context())
+	if !v.Allowed() {
+		p.fail(w, r, problem.Wrap(problem.Unavailable, errors.New("a request reached the proxy without a verdict")))
+		return
+	}
+	route, up := p.route(v)
+	if up == nil {
+		p.fail(w, r, problem.New(problem.NotFound))
+		return
+	}
+	header := http.Header{}
+	if err := p.identity.set(header, v.Principal, p.guard.Rules().Roles(), false); err != nil {
+		p.fail(w, r, problem.Wrap(problem.Unavailable, err))
+		return
+	}
+	// ReverseProxy clears the answer's header after an informational response, so ours wait outside until the answer comes.
+	ours := w.Header().Clone()
+	clear(w.Header())
+	proxy := httputil.ReverseProxy{
+		Transport:  up.transport,
+		BufferPool: buffers,
+		ErrorLog:   slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			p.rewrite(pr, v, route, up)
+			maps.Copy(pr.Out.Header, header)
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			mergeAnswer(resp.Header, ours)
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			clear(w.Header())
+			maps.Copy(w.Header(), ours)
+			p.fail(w, r, p.upstreamProblem(r, up, err))
+		},
+	}
+	proxy.ServeHTTP(w, r)
+}
+
+func (p *Proxy) route(v *guard.Verdict) (Route, *upstream) {
+	if v.Rule == nil || v.Rule.Index() >= len(p.routes) {
+		return Route{}, p.only
+	}
+	route := p.routes[v.Rule.Index()]
+	if route.Upstream == "" {
+		return route, p.only
+	}
+	return route, p.upstreams[route.Upstream]
+}
+
+// rewrite makes the outgoing request what was judged. Hop-by-hop fields are gone by now, so nothing that is set here can be named by Connection.
+func (p *Proxy) rewrite(pr *httputil.ProxyRequest, v *guard.Verdict, route Route, up *upstream) {
+	in, out := pr.In, pr.Out
+	path, err := url.PathUnescape(v.Request.Path)
+	if err != nil {
+		path = "" // cannot be: the path is canonical. An empty path would be refused by any upstream rather than read as another.
+	}
+	out.URL = &url.URL{Scheme: up.scheme, Host: up.host, Path: path, RawPath: v.Request.Path, RawQuery: in.URL.RawQuery, ForceQuery: in.URL.ForceQuery}
+	out.Host = withPort(v.Request.Host, in.Host)
+	p.identity.clean(out.Header)
+	if !route.ForwardCredential {
+		p.guard.Strip(out.Header)
+	}
+	p.setForwarded(in, out)
+	p.passTrailers(in, out)
+}
+
+// setForwarded writes the forwarding headers anew, keeping what trusted proxies said.
+func (p *Proxy) setForwarded(in, out *http.Request) {
+	peer := guard.PeerAddr(in)
+	chain, proto := "", "http"
+	if in.TLS != nil {
+		proto = "https"
+	}
+	if p.trusted.Trusts(peer) {
+		chain = strings.Join(in.Header["X-Forwarded-For"], ", ")
+		if said := in.Header.Get("X-Forwarded-Proto"); said != "" {
+			proto = said
+		}
+	}
+	if peer.IsValid() {
+		if chain != "" {
+			chain += ", "
+		}
+		chain += peer.String()
+		out.Header.Set("X-Real-Ip", p.trusted.ClientAddr(in).String())
+	}
+	if chain != "" {
+		out.Header.Set("X-Forwarded-For", chain)
+	}
+	out.Header.Set("X-Forwarded-Proto", proto)
+	out.Header.Set("X-Forwarded-Host", out.Host)
+	if id := guard.RequestID(in); id != "" {
+		out.Header.Set("X-Request-Id", id)
+	}
+}
+
+// passTrailers forwards the trailer fields that were announced, but for those that a client may not send.
+func (p *Proxy) passTrailers(in, out *http.Request) {
+	trailer := in.Trailer.Clone()
+	p.identity.clean(trailer)
+	p.guard.Strip(trailer)
+	delete(trailer, "Authorization")
+	delete(trailer, "Cookie")
+	out.Trailer = nil
+	if len(trailer) == 0 || out.Body == nil {
+		return
+	}
+	out.Trailer = trailer
+	out.Body = &trailerBody{out.Body, in, trailer}
+}
+
+// A trailerBody fills in the outgoing trailer fields once the incoming body has ended and they are known.
+type trailerBody struct {
+	io.ReadCloser
+	in  *http.Request
+	out http.Header
+}
+
+func (b *trailerBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf)
+	if err == io.EOF {
+		for name := range b.out {
+			b.out[name] = b.in.Trailer[name]
+		}
+	}
+	return n, err
+}
+
+// withPort returns the canonical host with the port that the client named.
+func withPort(host, raw string) string {
+	_, port, err := net.SplitHostPort(raw)
+	switch {
+	case err == nil && port != "":
+		return net.JoinHostPort(host, port)
+	case strings.Contains(host, ":"):
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// mergeAnswer adds our fields to the upstream's answer. Where both speak, ours count; Vary is for both to say.
+func mergeAnswer(answer, ours http.Header) {
+	if ours.Get("Access-Control-Allow-Origin") != "" {
+		for name := range answer {
+			if strings.HasPrefix(name, "Access-Control-") {
+				delete(answer, name)
+			}
+		}
+	}
+	for name, values := range ours {
+		if name == "Vary" {
+			values = append(answer[name], values...)
+		}
+		answer[name] = values
+	}
+}
+
+// fail answers with p and logs what the operator must know.
+func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, problem *problem.Problem) {
+	p.guard.Answers().Log(r, problem)
+	p.guard.Answers().Write(w, r, problem)
+}
+
+// upstreamProblem says whose fault it is that there is no answer.
+func (p *Proxy) upstreamProblem(r *http.Request, up *upstream, err error) *problem.Problem {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return problem.New(problem.BodyTooLarge)
+	}
+	err = fmt.Errorf("upstream %s: %w", up.name, err)
+	if r.Context().Err() != nil && !errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+		return problem.Wrap(problem.UpstreamUnreachable, fmt.Errorf("the client went away: %w", err))
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return problem.Wrap(problem.UpstreamTimeout, err)
+	}
+	return problem.Wrap(problem.UpstreamUnreachable, err)
+}
+
+// buffers are the buffers of all bodies that are being copied.
+var buffers = &bufferPool{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}}
+
+type bufferPool struct{ pool sync.Pool }
+
+func (p *bufferPool) Get() []byte { return *p.pool.Get().(*[]byte) }
+
+func (p *bufferPool) Put(b []byte) { p.pool.Put(&b) }
