@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,11 +16,12 @@ import (
 // It is answered 400 before anything else is looked at.
 var ErrTarget = errors.New("request target is not canonical")
 
-// A Request is the one form in which a request is judged. It is made by [Canonical] and is comparable.
+// A Request is the one form in which a request is judged. It is made by [Canonical] only, and is comparable: requests that are
+// equal are judged and forwarded alike. The zero Request matches no rule.
 type Request struct {
 	// Method is the request method as sent; methods are case-sensitive (RFC 9110, section 9.1).
 	Method string
-	// Host is the lower-case host without port and trailing dot; an IPv6 address stands without brackets.
+	// Host is the lower-case host without port and trailing dot; an IPv6 address stands without brackets, in its shortest form.
 	Host string
 	// Path is the canonical escaped path: what is forwarded. Unreserved escapes are decoded, other escapes have upper-case digits.
 	Path string
@@ -33,7 +36,9 @@ type Request struct {
 }
 
 // Decoded returns the path as rules see it: every escape decoded but %2F.
-func (q Request) Decoded() string { return "/" + strings.ReplaceAll(q.match, encodedSlash, "%2F") }
+func (q Request) Decoded() string { return decoded(q.match) }
+
+func decoded(match string) string { return "/" + strings.ReplaceAll(match, encodedSlash, "%2F") }
 
 // encodedSlash stands for %2F in a path that is matched. NUL itself never gets there, so the form stays injective.
 const encodedSlash = "\x00"
@@ -77,8 +82,8 @@ func checkForm(r *http.Request) error {
 		return targetError("it contains user information")
 	case u.Fragment != "" || strings.Contains(r.RequestURI, "#") || strings.Contains(u.RawQuery, "#"):
 		return targetError("it contains a fragment")
-	case containsControl(u.RawQuery):
-		return targetError("the query contains a control character")
+	case containsSpace(u.RawQuery):
+		return targetError("the query contains a space or a control character")
 	case u.Scheme == "" && u.Host == "":
 		return nil
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -119,11 +124,12 @@ func canonicalHost(host string) (string, error) {
 	}
 	name := host
 	if rest, ok := strings.CutPrefix(host, "["); ok {
-		address, port, ok := strings.Cut(rest, "]")
-		if !ok || net.ParseIP(address) == nil || !isPort(port) {
+		text, port, ok := strings.Cut(rest, "]")
+		address, err := netip.ParseAddr(text)
+		if !ok || err != nil || !address.Is6() || address.Zone() != "" || !isPort(port) {
 			return "", targetError("the Host header is malformed")
 		}
-		return strings.ToLower(address), nil
+		return address.String(), nil // one spelling: rules compare hosts as text
 	}
 	if i := strings.IndexByte(host, ':'); i >= 0 {
 		if !isPort(host[i:]) {
@@ -138,19 +144,21 @@ func canonicalHost(host string) (string, error) {
 	return strings.ToLower(name), nil
 }
 
-// isPort reports whether s is empty or ":" with up to five digits.
+// isPort reports whether s is empty, or ":" with a port number or nothing behind it (RFC 3986, section 3.2.3).
 func isPort(s string) bool {
-	if s == "" {
+	if s == "" || s == ":" {
 		return true
 	}
-	if s[0] != ':' || len(s) > 6 {
+	if s[0] != ':' || len(s) > len(":65535") || strings.Trim(s[1:], "0123456789") != "" {
 		return false
 	}
-	return strings.Trim(s[1:], "0123456789") == ""
+	_, err := strconv.ParseUint(s[1:], 10, 16)
+	return err == nil
 }
 
+// isHostName reports whether s is a name whose trailing dot is gone. A second one would be another spelling of the same name.
 func isHostName(s string) bool {
-	if s == "" || s[0] == '.' || strings.Contains(s, "..") {
+	if s == "" || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
 		return false
 	}
 	for i := range len(s) {
@@ -246,8 +254,8 @@ func checkText(s string) error {
 	return nil
 }
 
-// checkSegments refuses empty segments (but for a trailing slash) and dot segments, also those that only appear once a
-// later hop decodes %2F or drops path parameters.
+// checkSegments refuses empty segments (but for a trailing slash) and dot segments, also those that only appear once a later hop
+// drops path parameters or, for dot segments, decodes %2F. Beside %2F a segment may be empty: an escaped URL has %2F%2F.
 func checkSegments(match string) error {
 	start := 0
 	for i := 0; i <= len(match); i++ {
@@ -276,7 +284,7 @@ func withoutParams(match string) string {
 	return strings.Join(segments, "/")
 }
 
-// isPlain reports whether every byte of p stands for itself, escaped or not, so that there is nothing to normalise.
+// isPlain reports whether p, which net/url handed out without a raw form, was sent as it is, so that there is nothing to normalise.
 func isPlain(p string) bool {
 	for i := range len(p) {
 		if c := p[i]; !plain[c] {
@@ -286,9 +294,10 @@ func isPlain(p string) bool {
 	return true
 }
 
+// plain leaves out what net/url escapes by itself: "!" without a raw form was sent as %21, and stays that.
 var plain = func() (set [256]bool) {
 	for c := range 256 {
-		set[c] = isUnreserved(byte(c)) || isPathChar(byte(c)) && c != ';'
+		set[c] = isUnreserved(byte(c)) || isPathChar(byte(c)) && strings.IndexByte(";!'()*", byte(c)) < 0
 	}
 	return set
 }()
@@ -305,9 +314,10 @@ func isUnreserved(c byte) bool {
 // isPathChar: what may stand unescaped in a path beside the unreserved characters (RFC 3986, section 3.3).
 func isPathChar(c byte) bool { return strings.IndexByte("/!$&'()*+,;=:@", c) >= 0 }
 
-func containsControl(s string) bool {
+// containsSpace finds what would end a query early in a request line that some hop writes or reads. HTTP/2 does carry it.
+func containsSpace(s string) bool {
 	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
+		if s[i] <= ' ' || s[i] == 0x7f {
 			return true
 		}
 	}

@@ -19,15 +19,20 @@ const (
 	MethodNotFound                // rules match the path, but none the method
 )
 
+var outcomes = [...]string{"unchecked", "allow", "unauthorized", "forbidden", "no rule", "method not allowed"}
+
 // String returns a word for logs.
 func (o Outcome) String() string {
-	return [...]string{"unchecked", "allow", "unauthorized", "forbidden", "no rule", "method not allowed"}[o]
+	if int(o) >= len(outcomes) {
+		return "unknown"
+	}
+	return outcomes[o]
 }
 
 // A Decision is the answer of [Table.Decide].
 type Decision struct {
 	Outcome Outcome
-	Scopes  []string // what the rule names, for insufficient_scope; nil otherwise
+	Scopes  []string // for Forbidden: all that the rule names, if the caller lacks one of them (insufficient_scope)
 	Allowed []string // for MethodNotFound: the methods that rules know for the path
 	Err     error    // for Unchecked
 }
@@ -48,5 +53,5 @@ func (t *Table) Decide(m Match, p gatehouse.Principal, permits Permitter) Decisi
 	case m.Rule == nil && m.Allow.kind == kindNobody:
 		return Decision{Outcome: NoRule}
 	}
-	return Decision{Outcome: Forbidden, Scopes: m.Allow.scopes(nil)}
+	return Decision{Outcome: Forbidden, Scopes: m.Allow.wanted(&p)}
 }

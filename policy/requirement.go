@@ -42,7 +42,8 @@ func Authenticated() Requirement { return Requirement{kind: kindAuthenticated} }
 // Role is met by a caller with at least the level of the role called name.
 func Role(name string) Requirement { return Requirement{kind: kindRole, name: name} }
 
-// Permission is met by a caller whom the guard's policy permits name.
+// Permission is met by a caller whom the [Permitter] permits name, the anonymous one included if it says so. Without a Permitter
+// the roles of the caller count, and the anonymous one has none.
 func Permission(name string) Requirement { return Requirement{kind: kindPermission, name: name} }
 
 // Scope is met by a caller who holds every one of names.
@@ -201,6 +202,15 @@ func (q Requirement) anyMet(t *Table, p *gatehouse.Principal, permits Permitter)
 		unchecked = errors.Join(unchecked, err)
 	}
 	return false, unchecked
+}
+
+// wanted returns the scopes that q names, unless p has them all: then asking for them again would lead nowhere.
+func (q Requirement) wanted(p *gatehouse.Principal) []string {
+	scopes := q.scopes(nil)
+	if !slices.ContainsFunc(scopes, func(scope string) bool { return !p.HasScope(scope) }) {
+		return nil
+	}
+	return scopes
 }
 
 // scopes appends the scopes that q names: what a client would have to ask for.

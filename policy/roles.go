@@ -14,14 +14,21 @@ import (
 // A role that is not in the map grants nothing.
 type Roles map[string]int
 
-// RoleList returns the roles called names, each including the ones before it.
+// RoleList returns the roles called names, each including the ones before it. A name that stands there twice is a fault that
+// [New] reports: it would turn the order around.
 func RoleList(names ...string) Roles {
 	roles := make(Roles, len(names))
 	for i, name := range names {
+		for _, ok := roles[name]; ok; _, ok = roles[name] {
+			name += twice
+		}
 		roles[name] = i + 1
 	}
 	return roles
 }
+
+// twice marks a name that was given to RoleList before. A map cannot hold both, and no role is called like that.
+const twice = " (twice)"
 
 // Highest returns the role with the highest level, or "" if there is none.
 func (r Roles) Highest() string {
@@ -64,7 +71,9 @@ func (r Roles) check() error {
 	var faults []error
 	byLevel := map[int]string{}
 	for _, name := range slices.Sorted(maps.Keys(r)) {
-		if !isName(name) {
+		if first, ok := strings.CutSuffix(name, twice); ok {
+			faults = append(faults, fmt.Errorf("role %q stands there twice", first))
+		} else if !isName(name) {
 			faults = append(faults, fmt.Errorf("role %q: a name has letters, digits and . _ - : only", name))
 		}
 		if other, ok := byLevel[r[name]]; ok {

@@ -20,7 +20,7 @@ type Rule struct {
 	// Path is a pattern: /films, /films/{id}, /public/**. {x} matches one segment that is not empty; ** stands at the end and
 	// matches any number of segments, none included. Exactly one of Path and Regex must be given.
 	Path string
-	// Regex is a regular expression (RE2) that must match the whole decoded path.
+	// Regex is a regular expression (RE2) that must match the whole decoded path, in which an encoded slash stands as %2F.
 	Regex string
 	// Allow is who may pass. The zero value lets nobody pass.
 	Allow Requirement
@@ -30,8 +30,10 @@ type Rule struct {
 	AllowEncodedSlash bool
 
 	index   int
-	methods uint64 // explicit method set; all ones: any
+	methods uint64 // the method set, with HEAD wherever GET is; all ones: any
 	re      *regexp.Regexp
+	prefix  regexPrefix // of re
+	tree    *string     // /films for /films/**, "" for /**, nil for other patterns
 }
 
 // Index returns the rule's place in [Config.Rules].
@@ -41,7 +43,7 @@ func (r *Rule) Index() int { return r.index }
 type RuleError struct {
 	Index int    // the rule's place in Config.Rules
 	Field string // "name", "methods", "host", "path", "regex" or "allow"
-	Err   error
+	Err   error  // what is wrong, for a person
 }
 
 // Error implements error.
@@ -62,16 +64,12 @@ const (
 	maxMethods = 64
 )
 
-// covers reports whether the rule's method set has the method, GET standing for HEAD as well.
-func (r *Rule) covers(method uint64) bool {
-	return r.methods&method != 0 || method == bitHEAD && r.methods&bitGET != 0
-}
+// covers reports whether the rule's method set has the method.
+func (r *Rule) covers(method uint64) bool { return r.methods&method != 0 }
 
-// narrower orders rules with one pattern by their method sets: the smaller set first; for HEAD the set that names it.
-func (r *Rule) narrower(other *Rule, method uint64) bool {
-	if named, otherNamed := r.methods&method != 0, other.methods&method != 0; named != otherNamed {
-		return named
-	}
+// narrower orders rules with one pattern by their method sets: the smaller set first. GET counts for two, because it covers HEAD:
+// otherwise a rule for every method could take HEAD away from the rule that guards GET.
+func (r *Rule) narrower(other *Rule) bool {
 	return bits.OnesCount64(r.methods) < bits.OnesCount64(other.methods)
 }
 
@@ -97,7 +95,7 @@ func checkMethods(methods []string) error {
 	var faults []error
 	for i, m := range methods {
 		switch {
-		case m == "TRACE" || m == "CONNECT":
+		case strings.EqualFold(m, "TRACE") || strings.EqualFold(m, "CONNECT"): // some upstreams fold the case
 			faults = append(faults, fmt.Errorf("%s is never let through", m))
 		case !isToken(m):
 			faults = append(faults, fmt.Errorf("%q is not a method", m))
@@ -138,15 +136,28 @@ func compileHost(host string) (string, error) {
 	return name, nil
 }
 
+// A regexPrefix is the literal text that every path matched by a regular expression starts with, and whether that is all of it.
+type regexPrefix struct {
+	text  string
+	whole bool
+}
+
 // compileRegex makes a regular expression match whole paths.
-func compileRegex(expr string) (*regexp.Regexp, error) {
+func compileRegex(expr string) (*regexp.Regexp, regexPrefix, error) {
 	if len(expr) > 1024 {
-		return nil, errors.New("longer than 1024 characters: split it into rules")
+		return nil, regexPrefix{}, errors.New("longer than 1024 characters: split it into rules")
 	}
-	if _, err := regexp.Compile(expr); err != nil {
-		return nil, err
+	bare, err := regexp.Compile(expr) // by itself first, or `a)|(b` would slip out of the brackets below
+	if err != nil {
+		return nil, regexPrefix{}, err
 	}
-	return regexp.Compile(`\A(?:` + expr + `)\z`)
+	var prefix regexPrefix
+	prefix.text, prefix.whole = bare.LiteralPrefix()
+	if prefix.text != "" && prefix.text[0] != '/' {
+		return nil, regexPrefix{}, fmt.Errorf("it never matches: a path starts with /, and the expression with %q", prefix.text)
+	}
+	re, err := regexp.Compile(`\A(?:` + expr + `)\z`)
+	return re, prefix, err
 }
 
 // A segment of a pattern.
@@ -216,5 +227,25 @@ func compileSegment(part string, last bool) (segment, error) {
 	if err != nil {
 		return segment{}, fmt.Errorf("%q: %w", part, err)
 	}
+	if strings.Contains(p.match, ";") { // every request for it would be ambiguous
+		return segment{}, fmt.Errorf("%q: a path has no parameters, escaped or not", part)
+	}
 	return segment{text: p.match}, nil
+}
+
+// treeRoot returns the root of a pattern such as /films/**, without the slash, or nil if the pattern is of another shape.
+// An encoded slash has no spelling in common with regular expressions, so that such a pattern is left out.
+func treeRoot(segments []segment) *string {
+	last := len(segments) - 1
+	if segments[last].wild != tail {
+		return nil
+	}
+	root := ""
+	for _, s := range segments[:last] {
+		if s.wild != literal || strings.Contains(s.text, encodedSlash) {
+			return nil
+		}
+		root += "/" + s.text
+	}
+	return &root
 }

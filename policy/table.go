@@ -3,7 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -30,32 +30,39 @@ type Table struct {
 	regexes  []*Rule
 	methods  []string // DefaultMethods and those that rules name besides
 	fallback Requirement
+
+	regexSets map[regexKey][]*Rule // regexes by their text
 }
 
-// New compiles c. The error joins every fault that there is, those of rules as [*RuleError].
+// New compiles c, of which the table keeps no part that the caller could change. The error joins every fault that there is, those
+// of rules as [*RuleError]; the table is nil then.
 func New(c Config) (*Table, error) {
-	t := &Table{roles: c.Roles, hosts: map[string]*node{}, any: &node{}, methods: slices.Clone(DefaultMethods), fallback: c.Default}
+	t := &Table{
+		roles: maps.Clone(c.Roles), hosts: map[string]*node{}, any: &node{}, regexSets: map[regexKey][]*Rule{},
+		methods: slices.Clone(DefaultMethods), fallback: c.Default,
+	}
 	var faults []error
 	faults = append(faults, c.Roles.check())
 	var err error
 	t.grants, err = compileGrants(c.Roles, c.Permissions)
 	faults = append(faults, err)
-	if err := c.Default.check(c.Roles); c.Default.kind != kindNobody && err != nil {
+	if err := c.Default.check(c.Roles); err != nil {
 		faults = append(faults, fmt.Errorf("default: %w", err))
 	}
 	names := map[string]bool{}
 	for i := range c.Rules {
 		r := c.Rules[i] // a copy: the table keeps what it compiled
-		r.index = i
+		r.index, r.Methods = i, slices.Clone(r.Methods)
 		faults = append(faults, t.add(&r, names))
 	}
+	faults = append(faults, t.checkDead())
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
-	return t, t.checkDead()
+	return t, nil
 }
 
-// add compiles r into the table.
+// add compiles r into the table. A rule with a fault is left out, so that it does not cause others.
 func (t *Table) add(r *Rule, names map[string]bool) error {
 	var faults []error
 	fault := func(field string, err error) {
@@ -63,51 +70,66 @@ func (t *Table) add(r *Rule, names map[string]bool) error {
 			faults = append(faults, &RuleError{r.index, field, err})
 		}
 	}
-	if r.Name == "" {
+	if named := r.Name != ""; !named {
 		r.Name = r.title()
 	} else if names[r.Name] {
 		fault("name", fmt.Errorf("another rule is called %q", r.Name))
 	}
-	names[r.Name] = true
 	fault("methods", t.compileMethods(r))
 	fault("allow", r.Allow.check(t.roles))
 	host, err := compileHost(r.Host)
 	fault("host", err)
 	r.Host = host
-	field, err := t.place(r)
+	field, list, err := t.compileMatch(r)
 	fault(field, err)
-	t.rules = append(t.rules, r)
+	if len(faults) == 0 {
+		fault(t.place(r, list))
+	}
+	if len(faults) == 0 && names[r.Name] {
+		fault("name", fmt.Errorf("it has none, and another rule is called %q already: give it one", r.Name))
+	}
+	names[r.Name] = true
 	return errors.Join(faults...)
 }
 
-// place puts the rule where Lookup finds it. It returns the field at fault.
-func (t *Table) place(r *Rule) (string, error) {
+// compileMatch compiles the path or the regular expression of r and returns the list that r belongs to, or the field at fault.
+func (t *Table) compileMatch(r *Rule) (field string, list *[]*Rule, err error) {
 	switch {
 	case r.Path == "" && r.Regex == "":
-		return "path", errors.New("a rule needs a path or a regex")
+		return "path", nil, errors.New("a rule needs a path or a regex")
 	case r.Path != "" && r.Regex != "":
-		return "regex", errors.New("a rule has a path or a regex, not both")
+		return "regex", nil, errors.New("a rule has a path or a regex, not both")
 	case r.Regex != "":
-		var err error
-		if r.re, err = compileRegex(r.Regex); err != nil {
-			return "regex", err
-		}
-		t.regexes = append(t.regexes, r)
-		return "", nil
+		r.re, r.prefix, err = compileRegex(r.Regex)
+		return "regex", &t.regexes, err
 	}
 	segments, err := compilePattern(r.Path)
 	if err != nil {
-		return "path", err
+		return "path", nil, err
 	}
-	n := t.root(r.Host).descend(segments)
-	for _, other := range *n {
+	r.tree = treeRoot(segments)
+	return "path", t.root(r.Host).descend(segments), nil
+}
+
+// place puts the rule where Lookup finds it, unless nothing tells it from one that stands there. It returns the field at fault.
+func (t *Table) place(r *Rule, list *[]*Rule) (string, error) {
+	field, same := "path", *list
+	if r.re != nil {
+		field, same = "regex", t.regexSets[regexKey{r.Host, r.Regex}]
+		t.regexSets[regexKey{r.Host, r.Regex}] = append(same, r)
+	}
+	for _, other := range same {
 		if r.clash(other) {
-			return "path", fmt.Errorf("rules[%d] (%s) has the same pattern and as many methods: nothing tells which one judges", other.index, other.Name)
+			return field, fmt.Errorf("rules[%d] (%s) has the same pattern and as many methods (GET covers HEAD): nothing tells which one judges", other.index, other.Name)
 		}
 	}
-	*n = append(*n, r)
+	*list = append(*list, r)
+	t.rules = append(t.rules, r)
 	return "", nil
 }
+
+// A regexKey tells regular expressions apart, as far as their text does.
+type regexKey struct{ host, expr string }
 
 func (t *Table) root(host string) *node {
 	if host == "" {
@@ -138,22 +160,61 @@ func (t *Table) compileMethods(r *Rule) error {
 		}
 		r.methods |= 1 << i
 	}
+	if r.methods&bitGET != 0 {
+		r.methods |= bitHEAD
+	}
 	return nil
 }
 
-// checkDead refuses regular expressions that a catch-all pattern keeps from ever being asked.
+// A treeKey names everything on a host below a path.
+type treeKey struct{ host, root string }
+
+// checkDead refuses regular expressions that patterns such as /** and /films/** keep from ever being asked: whoever wrote
+// /films/\d+/secret believes it guarded.
 func (t *Table) checkDead() error {
+	trees := map[treeKey][]*Rule{}
+	for _, r := range t.rules {
+		if r.tree != nil {
+			trees[treeKey{r.Host, *r.tree}] = append(trees[treeKey{r.Host, *r.tree}], r)
+		}
+	}
 	var faults []error
 	for _, re := range t.regexes {
-		for _, r := range t.rules {
-			if r.Path == "/**" && (r.Host == "" || r.Host == re.Host) && re.methods&^r.methods == 0 {
-				faults = append(faults, &RuleError{re.index, "regex", fmt.Errorf(
-					"it is never asked: a regular expression ranks below every pattern, and rules[%d] (%s) takes all that it could match", r.index, r.Name)})
-				break
-			}
+		if over := outrank(trees, re); over != nil {
+			faults = append(faults, &RuleError{re.index, "regex", fmt.Errorf(
+				"it is never asked: a regular expression ranks below every pattern, and %s take all that it could match", strings.Join(over, " and "))})
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// outrank returns the rules that together take every request that re could match, or nil if some are left to it.
+func outrank(trees map[treeKey][]*Rule, re *Rule) []string {
+	var over []string
+	left := re.methods
+	try := func(root string) {
+		for _, host := range slices.Compact([]string{"", re.Host}) {
+			for _, r := range trees[treeKey{host, root}] {
+				if r.methods&left != 0 {
+					left &^= r.methods
+					over = append(over, fmt.Sprintf("rules[%d] (%s)", r.index, r.Name))
+				}
+			}
+		}
+	}
+	try("")
+	for i := 1; i < len(re.prefix.text); i++ {
+		if re.prefix.text[i] == '/' {
+			try(re.prefix.text[:i])
+		}
+	}
+	if re.prefix.whole {
+		try(re.prefix.text)
+	}
+	if left != 0 {
+		return nil
+	}
+	return over
 }
 
 // A node is a place in the tree of patterns.
@@ -220,7 +281,7 @@ func pick(rules []*Rule, method uint64, seen *uint64) *Rule {
 	var best *Rule
 	for _, r := range rules {
 		*seen |= r.methods
-		if r.covers(method) && (best == nil || r.narrower(best, method)) {
+		if r.covers(method) && (best == nil || r.narrower(best)) {
 			best = r
 		}
 	}
@@ -251,8 +312,12 @@ func (t *Table) Supports(method string) bool { return slices.Contains(t.methods,
 func (t *Table) Methods() []string { return t.methods }
 
 // Lookup returns the rule for q. The error wraps [ErrTarget] if the path must be refused although it is in canonical form: because
-// of an encoded slash that the rule does not allow, or path parameters that would change which rule judges.
+// of an encoded slash that the rule does not allow, or path parameters that would change which rule judges; or if q was not made
+// by [Canonical].
 func (t *Table) Lookup(q Request) (Match, error) {
+	if (q.match == "") != (q.Path == "/") { // a literal or zero Request would be judged as "/"
+		return Match{}, targetError("the request was not made by policy.Canonical")
+	}
 	m := t.lookup(q.Host, q.match, q.Method)
 	if q.param {
 		if bare := t.lookup(q.Host, q.bare, q.Method); bare.Rule != m.Rule || len(bare.Allowed) != len(m.Allowed) || !slices.Equal(bare.Also, m.Also) {
@@ -295,8 +360,12 @@ func (t *Table) lookup(host, path, methodName string) Match {
 // matchRegexes combines all regular expressions that match.
 func (t *Table) matchRegexes(host, path string, method uint64, seen *uint64) Match {
 	var m Match
+	if len(t.regexes) == 0 {
+		return m
+	}
+	path = decoded(path)
 	for _, r := range t.regexes {
-		if r.Host != "" && r.Host != host || !matchPath(r.re, path) {
+		if r.Host != "" && r.Host != host || !r.re.MatchString(path) {
 			continue
 		}
 		*seen |= r.methods
@@ -313,8 +382,6 @@ func (t *Table) matchRegexes(host, path string, method uint64, seen *uint64) Mat
 	return m
 }
 
-func matchPath(re *regexp.Regexp, path string) bool { return re.MatchString("/" + path) }
-
 // both requires a and b. Two public rules stay public.
 func both(a, b Requirement) Requirement {
 	if a.IsPublic() {
@@ -326,14 +393,8 @@ func both(a, b Requirement) Requirement {
 	return All(a, b)
 }
 
-// names returns the methods in set for an Allow header, HEAD where GET is.
+// names returns the methods in set for an Allow header.
 func (t *Table) names(set uint64) []string {
-	if set == 0 {
-		return nil
-	}
-	if set&bitGET != 0 {
-		set |= bitHEAD
-	}
 	var names []string
 	for i, name := range t.methods {
 		if set&(1<<i) != 0 {
