@@ -40,7 +40,7 @@ type Stripper interface {
 }
 
 // A Lookup proves a credential: it returns whose it is. The error wraps gatehouse.ErrCredential (or is ErrExpired, ErrDisabled, …)
-// if the credential is bad; any other error means that it could not be checked. The identity's Value must not be empty.
+// if the credential is bad; ErrAnonymous and an identity without a Value count as that. Any other error means that it could not be checked.
 // It must be safe for concurrent use and should compare in constant time, or by a hash.
 type Lookup func(ctx context.Context, credential string) (gatehouse.Identity, error)
 
@@ -59,8 +59,13 @@ func lookup(ctx context.Context, find Lookup, credential string) (gatehouse.Iden
 		return gatehouse.Identity{}, gatehouse.ErrCredential
 	}
 	id, err := find(ctx, credential)
+	if errors.Is(err, gatehouse.ErrAnonymous) {
+		// There is a credential, whatever the look-up says: a carrier that took it for none would let it pass for an anonymous
+		// request on strict rules, and would not see that it came beside another one.
+		return gatehouse.Identity{}, gatehouse.ErrCredential
+	}
 	if err != nil {
-		return gatehouse.Identity{}, redactedError{err, credential}
+		return gatehouse.Identity{}, redact(err, credential)
 	}
 	if id.Value == "" {
 		// A missing record never equals a proved one, whatever the look-up forgot to return.
@@ -68,21 +73,6 @@ func lookup(ctx context.Context, find Lookup, credential string) (gatehouse.Iden
 	}
 	return id, nil
 }
-
-// A redactedError keeps a credential that a look-up put into its error out of logs and explanations.
-type redactedError struct {
-	err        error
-	credential string
-}
-
-func (e redactedError) Error() string {
-	return strings.ReplaceAll(e.err.Error(), e.credential, "[secret]")
-}
-
-// Is and As reach the tree below without handing out the error whose text shows the credential.
-func (e redactedError) Is(target error) bool { return errors.Is(e.err, target) }
-
-func (e redactedError) As(target any) bool { return errors.As(e.err, target) }
 
 // once returns the only value of a header field. It returns ErrAnonymous if there is none and ErrDuplicate if there are several.
 func once(h http.Header, name string) (string, error) {

@@ -18,7 +18,7 @@ type FuncCarrier struct {
 // Func returns a carrier that finds the credential with get and proves it with find. get returns gatehouse.ErrAnonymous, or an empty
 // credential, if there is none; ErrMalformed, ErrCredential or ErrForbidden pick the answers 400, 401 and 403; any other error and a panic
 // mean that the request could not be checked (503). Where get proves what it returns, find is [Verified].
-// from names the header fields that get reads, so that they are not forwarded to an upstream. Func panics if get or find is nil.
+// from names the header fields that get reads, so that they are neither forwarded to an upstream nor shown in the text of its errors. Func panics if get or find is nil.
 func Func(get func(*http.Request) (credential string, err error), find Lookup, from ...string) *FuncCarrier {
 	if get == nil || find == nil {
 		panic("carrier.Func: the function or its look-up is nil")
@@ -33,15 +33,21 @@ func (c *FuncCarrier) String() string { return "function" }
 func (c *FuncCarrier) Identify(r *http.Request) (gatehouse.Identity, error) {
 	credential, err := c.get(r)
 	if err != nil {
-		if credential != "" {
-			err = redactedError{err, credential}
-		}
-		return gatehouse.Identity{}, err
+		return gatehouse.Identity{}, redact(err, c.secrets(r, credential)...)
 	}
 	if credential == "" {
 		return gatehouse.Identity{}, gatehouse.ErrAnonymous
 	}
 	return lookup(r.Context(), c.find, credential)
+}
+
+// secrets returns what an error of the function must not show: the credential, and the fields that it was read from.
+func (c *FuncCarrier) secrets(r *http.Request, credential string) []string {
+	secrets := []string{credential}
+	for _, name := range c.headers {
+		secrets = append(secrets, r.Header.Values(name)...)
+	}
+	return secrets
 }
 
 // Remember implements [Carrier]: it returns an error that wraps errors.ErrUnsupported.
