@@ -1,10 +1,12 @@
 package problem
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // A Code names one situation. The same string stands in the body's "code", in logs, in errors.status and in policy tests.
@@ -121,19 +123,21 @@ func Profiles() []string { return slices.Sorted(maps.Keys(profiles)) }
 // Statuses returns the statuses of a profile ("" for none) with single codes moved. It fails for an unknown profile or code, a status
 // outside 4xx, and a code that must stay where it is; the error joins all faults.
 func Statuses(profile string, moved map[Code]int) (map[Code]int, error) {
+	var faults []error
 	base, ok := profiles[profile]
 	if !ok && profile != "" {
-		return nil, fmt.Errorf("there is no profile %q: use one of %v", profile, Profiles())
+		faults = append(faults, fmt.Errorf("there is no profile %q: use one of %s", profile, strings.Join(Profiles(), ", ")))
 	}
 	statuses := maps.Clone(base)
 	if statuses == nil {
 		statuses = map[Code]int{}
 	}
 	for _, code := range slices.Sorted(maps.Keys(moved)) {
-		if err := CheckMove(code, moved[code]); err != nil {
-			return nil, err
-		}
+		faults = append(faults, CheckMove(code, moved[code]))
 		statuses[code] = moved[code]
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	return statuses, nil
 }

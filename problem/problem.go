@@ -37,6 +37,9 @@ func Wrap(code Code, err error) *Problem { return &Problem{Code: code, Err: err}
 
 // Error implements error: the code, and the cause if there is one.
 func (p *Problem) Error() string {
+	if p == nil {
+		return "a nil *problem.Problem" // a handler's mistake, see Handler
+	}
 	if p.Err != nil {
 		return string(p.Code) + ": " + p.Err.Error()
 	}
@@ -44,7 +47,12 @@ func (p *Problem) Error() string {
 }
 
 // Unwrap returns the cause.
-func (p *Problem) Unwrap() error { return p.Err }
+func (p *Problem) Unwrap() error {
+	if p == nil {
+		return nil
+	}
+	return p.Err
+}
 
 // A Challenge is one way to authenticate, as WWW-Authenticate names it (RFC 9110, section 11.6.1).
 type Challenge struct {
@@ -155,7 +163,8 @@ func (w *Writer) WriteStatus(rw http.ResponseWriter, r *http.Request, p *Problem
 }
 
 func (w *Writer) header(h http.Header, p *Problem, info Info, status int) {
-	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified", "Accept-Ranges", "Trailer"} {
+	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified", "Accept-Ranges",
+		"Content-Range", "Content-Disposition", "Content-Language", "Trailer"} {
 		h.Del(name)
 	}
 	h.Set("Content-Type", "application/problem+json")
@@ -183,21 +192,34 @@ func (w *Writer) challenge(h http.Header, p *Problem, info Info) {
 	}
 }
 
-// Handler serves requests with f. A [*Problem] that f returns, wrapped or not, is written; any other error is logged whole and
-// answered as [Internal] without a word of it. f must not have written anything when it returns an error.
+// Handler serves requests with f. A [*Problem] that f returns, wrapped or not, is written, and a body over the limit
+// ([http.MaxBytesError]) is [BodyTooLarge]. Any other error, a nil *Problem included, is logged whole and answered as [Internal] without
+// a word of it. f must not have written anything when it returns an error. Panics are left to the server.
 func (w *Writer) Handler(f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		err := f(rw, r)
 		if err == nil {
 			return
 		}
-		p, ok := errors.AsType[*Problem](err)
-		if !ok {
-			p = Wrap(Internal, err)
+		p := of(err)
+		whole := *p
+		if p != err {
+			whole.Err = err // the log shows what was wrapped around the problem, too
 		}
-		w.Log(r, p)
+		w.Log(r, &whole)
 		w.Write(rw, r, p)
 	})
+}
+
+// of returns the problem that err is or stands for.
+func of(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok && p != nil {
+		return p
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return Wrap(BodyTooLarge, err)
+	}
+	return Wrap(Internal, err)
 }
 
 // Log writes the cause of a server error to the log; problems of the caller's making are not worth a line of their own.
