@@ -11,16 +11,28 @@ import (
 // cors answers preflights and lets listed origins read answers (Fetch standard, section 3.2).
 type cors struct{ origins []string }
 
-// newCORS accepts exact origins only: "*" and "null" could be anybody.
+// newCORS accepts exact origins only, in the form in which browsers send them: "*" and "null" could be anybody.
 func newCORS(origins []string) (cors, error) {
 	for _, o := range origins {
-		u, err := url.Parse(o)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != o || o != strings.ToLower(o) {
-			return cors{}, fmt.Errorf("%q is not an origin: write scheme://host or scheme://host:port in lower case", o)
+		if !isOrigin(o) {
+			return cors{}, fmt.Errorf("%q is not an origin as a browser sends it: write scheme://host or scheme://host:port in lower case, "+
+				"without wildcard, path and default port", o)
 		}
 	}
 	return cors{slices.Clone(origins)}, nil
 }
+
+func isOrigin(o string) bool {
+	u, err := url.Parse(o)
+	if err != nil || u.Scheme+"://"+u.Host != o || u.Hostname() == "" || strings.Trim(u.Host, originChars) != "" {
+		return false
+	}
+	port, defaults := u.Port(), map[string]string{"http": "80", "https": "443"}
+	return defaults[u.Scheme] != "" && port != defaults[u.Scheme] && !strings.HasSuffix(u.Host, ":")
+}
+
+// originChars are those of host names in ASCII, IPv6 addresses and ports.
+const originChars = "abcdefghijklmnopqrstuvwxyz0123456789-._[]:"
 
 // isPreflight reports whether r is a preflight (Fetch standard, section 3.2.2), and not just any OPTIONS request.
 func (c cors) isPreflight(r *http.Request) bool {

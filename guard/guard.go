@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -62,7 +63,8 @@ type Config struct {
 	DefaultDeny bool
 	// Realm is named in challenges. Empty means "gatehouse".
 	Realm string
-	// MaxBody is the size limit of request bodies in bytes, checked after the decision. Zero means no limit.
+	// MaxBody is the size limit of request bodies in bytes, checked after the decision. Zero means no limit; less is refused. A body whose
+	// length is announced is answered 413 before it is read; of any other the handler's read fails with [http.MaxBytesError].
 	MaxBody int64
 	// Origins are the origins (scheme://host[:port]) that browsers may call from: the CORS allow-list. Empty: none.
 	Origins []string
@@ -70,7 +72,7 @@ type Config struct {
 	Limiter Limiter
 	// ClientAddr returns the address of the client behind trusted proxies. Nil: the peer's address.
 	ClientAddr func(*http.Request) netip.Addr
-	// Status moves problem codes to other statuses, see [problem.Statuses]. May be nil.
+	// Status moves problem codes to other statuses, see [problem.Statuses], under whose conditions it is checked. May be nil.
 	Status map[problem.Code]int
 	// RequestID returns the id of a request for problem bodies. Nil: the id that [Observe] gave it, if any.
 	RequestID func(*http.Request) string
@@ -108,6 +110,12 @@ func New(c Config) (*Guard, error) {
 	if c.Policy == nil {
 		return nil, errors.New("guard: no policy: use guard.AsSubject if the identity's value is the subject")
 	}
+	if c.MaxBody < 0 {
+		return nil, fmt.Errorf("guard: MaxBody is %d: give the limit in bytes, or 0 for none", c.MaxBody)
+	}
+	if err := checkStatus(c.Status); err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
 	origins, err := newCORS(c.Origins)
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -118,17 +126,47 @@ func New(c Config) (*Guard, error) {
 		return nil, err
 	}
 	g.setDefaults()
-	g.answers = &problem.Writer{Challenges: g.challenges(c.Realm), Status: c.Status, RequestID: c.RequestID, Logger: g.logger}
-	if c.RequestID == nil {
-		g.answers.RequestID = RequestID
-	}
+	g.answers = &problem.Writer{Challenges: g.challenges(c.Realm), Status: c.Status, RequestID: g.requestID(c.RequestID), Logger: g.logger}
 	return g, nil
 }
 
+// requestID returns ask, or RequestID if there is none, made safe: a panic must not keep a refusal from being answered.
+func (g *Guard) requestID(ask func(*http.Request) string) func(*http.Request) string {
+	if ask == nil {
+		return RequestID
+	}
+	return func(r *http.Request) (id string) {
+		defer func() {
+			if value := recover(); value != nil {
+				g.logger.LogAttrs(r.Context(), slog.LevelError, "the request's id is unknown", slog.Any("error", panicked("request id", value)))
+			}
+		}()
+		return ask(r)
+	}
+}
+
+// checkStatus keeps a denial from being answered as a success.
+func checkStatus(moved map[problem.Code]int) error {
+	var faults []error
+	for code, status := range moved {
+		faults = append(faults, problem.CheckMove(code, status))
+	}
+	return errors.Join(faults...)
+}
+
 func (g *Guard) setCarriers(carriers []carrier.Carrier) error {
+	header := map[string]bool{}
 	for i, c := range carriers {
 		if c == nil {
 			return fmt.Errorf("guard: carrier %d is nil", i)
+		}
+		switch c := c.(type) {
+		case *carrier.HeaderCarrier, *carrier.NamedHeaderCarrier:
+			name := strings.ToLower(fmt.Sprint(c))
+			if header[name] {
+				return fmt.Errorf("guard: two carriers read %s: each would find the credential, and two are refused", c)
+			}
+			header[name] = true
 		}
 		name := fmt.Sprintf("%T", c)
 		if s, ok := c.(fmt.Stringer); ok {
@@ -175,10 +213,15 @@ func (g *Guard) challenges(realm string) []problem.Challenge {
 	return list
 }
 
-// Answers returns the writer of the guard's problems, so that what stands behind the guard answers in the same way.
-func (g *Guard) Answers() *problem.Writer { return g.answers }
+// Answers returns the writer of the guard's problems, so that what stands behind the guard answers in the same way. It is never nil.
+func (g *Guard) Answers() *problem.Writer {
+	if g == nil || g.answers == nil {
+		return &problem.Writer{}
+	}
+	return g.answers
+}
 
-// Rules returns the guard's table.
+// Rules returns the guard's table; it is empty if the guard has no rules, and nil for the zero Guard only.
 func (g *Guard) Rules() *policy.Table { return g.rules }
 
 // Strip removes the credentials of all carriers from the header of a request that is about to be forwarded.

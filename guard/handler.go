@@ -24,7 +24,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		ctx := &verdictContext{Context: r.Context()}
 		g.judge(r, &ctx.verdict, nil)
 		p := ctx.verdict.Problem
-		if tooLarge := g.limitBody(w, r, p); tooLarge != nil {
+		if tooLarge := g.limitBody(w, r, &ctx.verdict); tooLarge != nil {
 			ctx.verdict.Problem, p = tooLarge, tooLarge
 			ctx.verdict.step(StageBody, "", "over the limit", nil)
 		}
@@ -32,8 +32,22 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			g.answers.Write(w, r, p)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, asJudged(r, ctx))
 	})
+}
+
+// asJudged returns r with the verdict in its context and its path spelled as it was judged: a router that reads the raw path must not
+// find another route than the rules did.
+func asJudged(r *http.Request, ctx *verdictContext) *http.Request {
+	judged := r.WithContext(ctx)
+	if path := ctx.verdict.Request.Path; r.URL.RawPath != "" && r.URL.RawPath != path {
+		u := *r.URL
+		if u.RawPath = ""; u.EscapedPath() != path {
+			u.RawPath = path
+		}
+		judged.URL = &u
+	}
+	return judged
 }
 
 // preflight answers a CORS preflight if its target is canonical.
@@ -54,16 +68,17 @@ func (g *Guard) preflight(w http.ResponseWriter, r *http.Request) bool {
 
 // limitBody enforces the size limit. It comes after the decision, so that strangers learn nothing and send nothing, and before routing: a body that
 // is too large is 413 whether or not there is anything at its path.
-func (g *Guard) limitBody(w http.ResponseWriter, r *http.Request, denied *problem.Problem) *problem.Problem {
-	routed := denied != nil && (denied.Code == problem.NotFound || denied.Code == problem.MethodNotAllowed)
+func (g *Guard) limitBody(w http.ResponseWriter, r *http.Request, v *Verdict) *problem.Problem {
+	code := v.Reason()
+	unrouted := (code == problem.NotFound || code == problem.MethodNotAllowed) && !v.Principal.IsAnonymous()
 	switch {
-	case g.maxBody <= 0 || r.Body == nil || r.Body == http.NoBody || denied != nil && !routed:
+	case g.maxBody <= 0 || r.Body == nil || r.Body == http.NoBody || code != "" && !unrouted:
 		return nil
 	case r.ContentLength > g.maxBody:
 		return problem.New(problem.BodyTooLarge)
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, g.maxBody)
-	if routed && r.ContentLength < 0 {
+	if unrouted && r.ContentLength < 0 {
 		// Nobody behind us will read it, so find out here.
 		_, err := io.Copy(io.Discard, r.Body)
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {

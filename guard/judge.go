@@ -23,7 +23,7 @@ func (g *Guard) Judge(r *http.Request) *Verdict {
 }
 
 // JudgeAs decides about r as if the carriers had found id, for explanations and policy tests. An id without a value stands for the
-// anonymous caller.
+// anonymous caller. A denial does not count against the budget of refused requests.
 func (g *Guard) JudgeAs(r *http.Request, id gatehouse.Identity) *Verdict {
 	v := &Verdict{}
 	g.judge(r, v, &id)
@@ -36,27 +36,31 @@ func (g *Guard) judge(r *http.Request, v *Verdict, as *gatehouse.Identity) {
 		o.verdict = v
 	}
 	v.Problem = g.way(r, v, as)
+	g.logOverlooked(r, v)
 	if v.Problem == nil {
 		return
 	}
 	v.Principal = forDenied(v.Principal)
-	if g.answers == nil {
+	if g == nil || g.answers == nil {
 		return
 	}
 	g.answers.Log(r, v.Problem)
-	if g.limiter != nil && countsAsRefused(v.Problem.Code) {
-		if addr := g.client(r); addr.IsValid() {
-			g.limiter.Refused(addr)
-		}
+	if as == nil {
+		g.countRefused(r, v.Problem.Code)
 	}
 }
 
 // way leads the request through the house. It returns nil exactly if the request may pass.
-func (g *Guard) way(r *http.Request, v *Verdict, as *gatehouse.Identity) *problem.Problem {
+func (g *Guard) way(r *http.Request, v *Verdict, as *gatehouse.Identity) (p *problem.Problem) {
 	v.Principal = gatehouse.Anonymous()
 	if g == nil || g.policy == nil {
 		return problem.Wrap(problem.Unavailable, errUnconfigured)
 	}
+	defer func() {
+		if value := recover(); value != nil { // the clock, the limiter or the address of the client
+			p = problem.Wrap(problem.Unavailable, panicked("hook", value))
+		}
+	}()
 	match, p := g.findRule(r, v)
 	if p != nil {
 		return p
@@ -84,14 +88,15 @@ func (g *Guard) findRule(r *http.Request, v *Verdict) (policy.Match, *problem.Pr
 		return policy.Match{}, problem.Wrap(problem.BadTarget, err)
 	}
 	v.step(StageTarget, v.Request.Path, "canonical", nil)
-	if g.open {
-		v.step(StageRule, "", "no rules: the handler decides", nil)
-		return policy.Match{Allow: policy.Anyone()}, nil
-	}
-	match, err := g.rules.Lookup(v.Request)
+	match, err := g.rules.Lookup(v.Request) // without rules too: it refuses what no rule allows, such as %2F
 	if err != nil {
 		v.step(StageRule, "", "refused", err)
 		return policy.Match{}, problem.Wrap(problem.BadTarget, err)
+	}
+	if g.open {
+		v.step(StageRule, "", "no rules: the handler decides", nil)
+		v.match = policy.Match{Allow: policy.Anyone()}
+		return v.match, nil
 	}
 	v.match = match
 	if v.Rule = match.Rule; v.Rule != nil {
@@ -126,6 +131,24 @@ func (g *Guard) limit(r *http.Request, v *Verdict) *problem.Problem {
 	return &problem.Problem{Code: problem.TooManyRequests, RetryAfter: wait}
 }
 
+// countRefused takes one request off the budget of its client. A limiter that panics must not undo the denial.
+func (g *Guard) countRefused(r *http.Request, code problem.Code) {
+	if g.limiter == nil || !countsAsRefused(code) {
+		return
+	}
+	if err := g.refused(r); err != nil {
+		g.logger.LogAttrs(r.Context(), slog.LevelError, "a refused request could not be counted", slog.Any("error", err))
+	}
+}
+
+func (g *Guard) refused(r *http.Request) (err error) {
+	defer recovered("limiter", &err)
+	if addr := g.client(r); addr.IsValid() {
+		g.limiter.Refused(addr)
+	}
+	return nil
+}
+
 // countsAsRefused: what a client is refused for its own doing. Unknown paths do not count, or a page with broken links would lock itself out.
 func countsAsRefused(code problem.Code) bool {
 	switch code {
@@ -140,21 +163,22 @@ func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, a
 	id, err := g.identify(r, v, as)
 	if err == nil {
 		v.Principal, err = g.resolve(r.Context(), id)
-		v.step(StagePolicy, v.Principal.Subject, "resolved", err)
 		if err == nil {
+			v.step(StagePolicy, v.Principal.Subject, "resolved", nil)
 			v.Carrier, v.TokenID = id.Carrier, id.TokenID
 			return nil, nil
 		}
+		v.step(StagePolicy, "", "not resolved", err)
 		v.Principal = gatehouse.Anonymous()
 	}
 	switch {
-	case errors.Is(err, gatehouse.ErrDuplicate):
-		return nil, credentialProblem(err)
+	case errors.Is(err, gatehouse.ErrDuplicate), errors.Is(err, gatehouse.ErrForbidden):
+		return nil, credentialProblem(err) // on a public path, too
 	case errors.Is(err, gatehouse.ErrAnonymous):
 		return err, nil
 	case match.IsPublic() && !match.Strict:
 		v.step(StageCredential, "", "unusable: taken for anonymous on a public path", nil)
-		v.unusable = err
+		v.overlooked = err
 		return err, nil
 	}
 	return nil, credentialProblem(err)
@@ -165,42 +189,73 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 	if as != nil {
 		return g.given(*as, v)
 	}
-	var id gatehouse.Identity
-	var failure error
-	found, otherScheme := 0, false
 	if len(r.Header["Authorization"]) > 1 {
 		// Whoever is meant to read it: two of them are read differently by different hops.
 		v.step(StageCredential, "Authorization", "sent twice", nil)
-		return id, gatehouse.ErrDuplicate
-	}
-	for i := range g.carriers {
-		got, err := g.ask(r, i)
-		switch {
-		case err == nil:
-			found++
-			id, id.Carrier = got, g.carriers[i].name
-			v.step(StageCarrier, g.carriers[i].name, "found a credential", nil)
-		case errors.Is(err, gatehouse.ErrAnonymous):
-			otherScheme = otherScheme || errors.Is(err, gatehouse.ErrScheme)
-			v.step(StageCarrier, g.carriers[i].name, "nothing", err)
-		default:
-			found++
-			failure = err
-			v.step(StageCarrier, g.carriers[i].name, "refused", err)
-		}
-	}
-	switch {
-	case found > 1:
-		v.step(StageCredential, "", "more than one carrier found one", nil)
 		return gatehouse.Identity{}, gatehouse.ErrDuplicate
-	case failure != nil:
-		return gatehouse.Identity{}, failure
-	case found == 0 && otherScheme:
-		return id, gatehouse.ErrScheme
-	case found == 0:
-		return id, gatehouse.ErrAnonymous
 	}
-	return id, g.checkTimes(id, v)
+	var f findings
+	for i := range g.carriers {
+		id, err := g.ask(r, i)
+		id.Carrier = g.carriers[i].name
+		v.step(StageCarrier, id.Carrier, f.add(id, err), err)
+	}
+	if err := f.sum(); err != nil {
+		if f.found > 1 {
+			v.step(StageCredential, "", "more than one carrier found one", nil)
+		}
+		v.overlooked = f.unchecked
+		return gatehouse.Identity{}, err
+	}
+	return f.id, g.checkTimes(f.id, v)
+}
+
+// findings are what the carriers have to say about one request.
+type findings struct {
+	id          gatehouse.Identity // of the good credential
+	found       int                // credentials, good and bad
+	bad         error              // what is wrong with one of them
+	unchecked   error              // why a carrier could not say anything
+	otherScheme bool
+}
+
+// add takes the answer of one carrier and returns a word for it.
+func (f *findings) add(id gatehouse.Identity, err error) string {
+	switch {
+	case err == nil:
+		f.found, f.id = f.found+1, id
+		return "found a credential"
+	case errors.Is(err, gatehouse.ErrAnonymous):
+		f.otherScheme = f.otherScheme || errors.Is(err, gatehouse.ErrScheme)
+		return "nothing"
+	case isUnchecked(err):
+		f.unchecked = err
+		return "could not be checked"
+	}
+	f.found, f.bad = f.found+1, err
+	return "refused"
+}
+
+// sum returns nil if there is exactly one credential, and it is good. What is certain comes before what could not be checked.
+func (f *findings) sum() error {
+	switch {
+	case f.found > 1:
+		return gatehouse.ErrDuplicate
+	case f.unchecked != nil && !errors.Is(f.bad, gatehouse.ErrDuplicate):
+		return f.unchecked
+	case f.bad != nil:
+		return f.bad
+	case f.found == 0 && f.otherScheme:
+		return gatehouse.ErrScheme
+	case f.found == 0:
+		return gatehouse.ErrAnonymous
+	}
+	return nil
+}
+
+// isUnchecked reports whether err says nothing about the caller, only that somebody could not find out.
+func isUnchecked(err error) bool {
+	return err != nil && !errors.Is(err, gatehouse.ErrAnonymous) && !errors.Is(err, gatehouse.ErrCredential) && !errors.Is(err, gatehouse.ErrForbidden)
 }
 
 // given takes an identity that an explanation or a policy test names.
@@ -228,32 +283,49 @@ func (g *Guard) checkTimes(id gatehouse.Identity, v *Verdict) error {
 
 // ask asks carrier i. A panic is an error like any other that is nobody's fault but ours.
 func (g *Guard) ask(r *http.Request, i int) (id gatehouse.Identity, err error) {
-	defer g.recovered(r.Context(), "carrier", &err)
+	defer recovered("carrier", &err)
 	return g.carriers[i].Identify(r)
 }
 
 // resolve asks the policy. A principal without a subject is nobody: never somebody who may pass.
 func (g *Guard) resolve(ctx context.Context, id gatehouse.Identity) (p gatehouse.Principal, err error) {
-	defer g.recovered(ctx, "policy", &err)
+	defer recovered("policy", &err)
 	p, err = g.policy.Resolve(ctx, id)
-	if err == nil && p.IsAnonymous() {
+	if err == nil && p.IsAnonymous() || errors.Is(err, gatehouse.ErrAnonymous) {
 		return p, gatehouse.ErrCredential
 	}
 	return p, err
 }
 
-// recovered turns a panic of a hook into an error. The panic's value stays out of the log: it may hold a credential.
-func (g *Guard) recovered(ctx context.Context, hook string, err *error) {
+func (g *Guard) permits(ctx context.Context, p gatehouse.Principal, permission string) (ok bool, err error) {
+	defer recovered("policy", &err)
+	return g.policy.Permits(ctx, p, permission, nil)
+}
+
+// recovered turns a panic of a hook into an error. Defer it.
+func recovered(hook string, err *error) {
 	if value := recover(); value != nil {
-		*err = fmt.Errorf("the %s panicked (%T)", hook, value)
-		g.logger.LogAttrs(ctx, slog.LevelError, "a hook panicked: the request is denied", slog.String("hook", hook), slog.String("type", fmt.Sprintf("%T", value)))
+		*err = panicked(hook, value)
+	}
+}
+
+// panicked says that a hook panicked. The panic's value stays out of it, and so of the log: it may hold a credential.
+func panicked(hook string, value any) error { return fmt.Errorf("the %s panicked (%T)", hook, value) }
+
+// logOverlooked logs what could not be checked and did not matter for the answer: on a public path, beside a certain no, or where another
+// way in was open. Somebody should mend it before it matters. What did matter is logged with the answer.
+func (g *Guard) logOverlooked(r *http.Request, v *Verdict) {
+	if v.overlooked != nil && isUnchecked(v.overlooked) && v.Reason() != problem.Unavailable {
+		g.logger.LogAttrs(r.Context(), slog.LevelError, "a check could not be made, and the request did not depend on it", slog.Any("error", v.overlooked))
 	}
 }
 
 func (g *Guard) decide(r *http.Request, v *Verdict, match policy.Match, unknown error) *problem.Problem {
 	d := g.rules.Decide(match, v.Principal, func(permission string) (ok bool, err error) {
-		defer g.recovered(r.Context(), "policy", &err)
-		return g.policy.Permits(r.Context(), v.Principal, permission, nil)
+		if ok, err = g.permits(r.Context(), v.Principal, permission); err != nil {
+			v.overlooked = err
+		}
+		return ok, err
 	})
 	v.step(StageDecision, "", d.Outcome.String(), d.Err)
 	switch d.Outcome {

@@ -31,9 +31,12 @@ func PublicRoutes(expressions ...string) Option {
 	}
 }
 
-// PublicMethods opens every path for the methods. A caller with a valid token is known there as well.
+// PublicMethods opens every path for the methods, and nothing if there are none. A caller with a valid token is known there as well.
 func PublicMethods(methods ...string) Option {
 	return func(t *tokenAuth) {
+		if len(methods) == 0 {
+			return // to a rule, no methods means all of them
+		}
 		t.rules = append(t.rules, policy.Rule{Name: "public methods", Methods: methods, Regex: `/.*`, Allow: policy.Anyone()})
 	}
 }
@@ -58,16 +61,27 @@ func TokenAuth(find carrier.Lookup, options ...Option) (*Guard, error) {
 	for _, option := range options {
 		option(&t)
 	}
+	var faults []error
 	for _, scheme := range t.schemes {
-		if strings.TrimSpace(scheme) == "" || strings.ContainsAny(scheme, " \t,=\"") {
-			return nil, fmt.Errorf("guard: %q is not an authentication scheme: write Token or Bearer", scheme)
+		if !isScheme(scheme) {
+			faults = append(faults, fmt.Errorf("guard: %q is not an authentication scheme: write Token or Bearer", scheme))
+			continue
 		}
 		t.config.Carriers = append(t.config.Carriers, carrier.Header(scheme, find))
 	}
 	rules, err := policy.New(policy.Config{Rules: t.rules, Default: policy.Authenticated()})
 	if err != nil {
-		return nil, fmt.Errorf("guard: %w", err)
+		faults = append(faults, fmt.Errorf("guard: %w", err))
+	}
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
 	}
 	t.config.Rules, t.config.Policy = rules, AsSubject{rules}
 	return New(t.config)
+}
+
+// isScheme: RFC 9110, section 11.1, a token.
+func isScheme(s string) bool {
+	const chars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+	return s != "" && strings.Trim(strings.ToLower(s), chars) == ""
 }

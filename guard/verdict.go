@@ -57,10 +57,10 @@ type Verdict struct {
 	// Problem is the answer to a denied request, and nil exactly if the request may pass.
 	Problem *problem.Problem
 
-	match    policy.Match
-	unusable error // a bad credential that a public path overlooked
-	steps    []Step
-	buffer   [8]Step // most requests need no more, and no second allocation
+	match      policy.Match
+	overlooked error // why something could not be checked; of a public path also what was wrong with the credential
+	steps      []Step
+	buffer     [8]Step // most requests need no more, and no second allocation
 }
 
 func (v *Verdict) begin() { v.steps = v.buffer[:0] }
