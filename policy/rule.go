@@ -73,9 +73,14 @@ func (r *Rule) narrower(other *Rule) bool {
 	return bits.OnesCount64(r.methods) < bits.OnesCount64(other.methods)
 }
 
-// clash reports whether nothing tells which of two rules with one pattern should judge some method.
-func (r *Rule) clash(other *Rule) bool {
-	return r.methods&other.methods != 0 && bits.OnesCount64(r.methods) == bits.OnesCount64(other.methods)
+// clash returns the methods that nothing tells which of two rules with one pattern should judge: those that both have, unless
+// one set is part of the other. So the sets that have a method are always one within the other.
+func (r *Rule) clash(other *Rule) uint64 {
+	common := r.methods & other.methods
+	if r.methods != other.methods && (common == r.methods || common == other.methods) {
+		return 0
+	}
+	return common
 }
 
 // title is the name of a rule that was given none.

@@ -62,7 +62,7 @@ func New(c Config) (*Table, error) {
 	return t, nil
 }
 
-// add compiles r into the table. A rule with a fault is left out, so that it does not cause others.
+// add compiles r into the table and returns every fault of it.
 func (t *Table) add(r *Rule, names map[string]bool) error {
 	var faults []error
 	fault := func(field string, err error) {
@@ -70,26 +70,37 @@ func (t *Table) add(r *Rule, names map[string]bool) error {
 			faults = append(faults, &RuleError{r.index, field, err})
 		}
 	}
-	if named := r.Name != ""; !named {
+	made := r.Name == ""
+	if made {
 		r.Name = r.title()
 	} else if names[r.Name] {
 		fault("name", fmt.Errorf("another rule is called %q", r.Name))
 	}
-	fault("methods", t.compileMethods(r))
 	fault("allow", r.Allow.check(t.roles))
-	host, err := compileHost(r.Host)
-	fault("host", err)
-	r.Host = host
-	field, list, err := t.compileMatch(r)
-	fault(field, err)
-	if len(faults) == 0 {
+	if list := t.compile(r, fault); list != nil {
 		fault(t.place(r, list))
 	}
-	if len(faults) == 0 && names[r.Name] {
+	if made && names[r.Name] && len(faults) == 0 {
 		fault("name", fmt.Errorf("it has none, and another rule is called %q already: give it one", r.Name))
 	}
 	names[r.Name] = true
 	return errors.Join(faults...)
+}
+
+// compile compiles what r matches and returns the list that it belongs to, or nil if there is a fault: a rule that is not
+// understood must not cause faults of others.
+func (t *Table) compile(r *Rule, fault func(string, error)) *[]*Rule {
+	methods := t.compileMethods(r)
+	fault("methods", methods)
+	host, err := compileHost(r.Host)
+	fault("host", err)
+	r.Host = host
+	field, list, match := t.compileMatch(r)
+	fault(field, match)
+	if methods != nil || err != nil || match != nil {
+		return nil
+	}
+	return list
 }
 
 // compileMatch compiles the path or the regular expression of r and returns the list that r belongs to, or the field at fault.
@@ -119,13 +130,21 @@ func (t *Table) place(r *Rule, list *[]*Rule) (string, error) {
 		t.regexSets[regexKey{r.Host, r.Regex}] = append(same, r)
 	}
 	for _, other := range same {
-		if r.clash(other) {
-			return field, fmt.Errorf("rules[%d] (%s) has the same pattern and as many methods (GET covers HEAD): nothing tells which one judges", other.index, other.Name)
+		if common := r.clash(other); common != 0 {
+			return field, fmt.Errorf("rules[%d] (%s) has the same pattern: nothing tells which one judges %s", other.index, other.Name, t.methodList(common))
 		}
 	}
 	*list = append(*list, r)
 	t.rules = append(t.rules, r)
 	return "", nil
+}
+
+// methodList names a method set in a message.
+func (t *Table) methodList(set uint64) string {
+	if set == anyMethod {
+		return "a request"
+	}
+	return strings.Join(t.names(set), ", ")
 }
 
 // A regexKey tells regular expressions apart, as far as their text does.
