@@ -20,6 +20,9 @@ type proxy struct {
 	// prepare writes the configuration into dir, with the addresses of the sample replaced by those of p, and returns
 	// the command line's arguments.
 	prepare func(t *testing.T, dir string, p places) []string
+	// fixture is for a proxy that the system has no package of: Go code that does what the proxy does with the file in
+	// deploy/. It returns its address.
+	fixture func(t *testing.T, p places) string
 }
 
 // places are the addresses that replace those in the samples.
@@ -29,9 +32,14 @@ type places struct {
 }
 
 var proxies = []proxy{
-	{"nginx", "nginx", prepareNginx},
-	{"caddy", "caddy", prepareCaddy},
-	{"haproxy", "haproxy", prepareHAProxy},
+	{name: "nginx", binary: "nginx", prepare: prepareNginx},
+	{name: "caddy", binary: "caddy", prepare: prepareCaddy},
+	{name: "haproxy", binary: "haproxy", prepare: prepareHAProxy},
+}
+
+var fixtures = []proxy{
+	{name: "traefik", fixture: startTraefik},
+	{name: "envoy", fixture: startEnvoy},
 }
 
 // is reports whether the proxy has this name.
@@ -118,8 +126,12 @@ type house struct {
 // open starts the proxy in front of a new application. What it asks goes through a relay to auth.
 func open(t *testing.T, p proxy, auth string) *house {
 	t.Helper()
-	p.need(t)
 	h := &house{proxy: p, app: startApp(t), ask: startRelay(t, auth)}
+	if p.fixture != nil {
+		h.addr = p.fixture(t, places{auth: h.ask.addr, app: h.app.addr})
+		return h
+	}
+	p.need(t)
 	h.addr = start(t, p, places{auth: h.ask.addr, app: h.app.addr})
 	return h
 }
