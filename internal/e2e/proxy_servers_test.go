@@ -45,14 +45,21 @@ var fixtures = []proxy{
 // is reports whether the proxy has this name.
 func (p proxy) is(name string) bool { return p.name == name }
 
-// need finds the proxy's program. Without it the test is skipped, or fails where GATEHOUSE_TEST_PROXIES is 1.
-func (p proxy) need(t *testing.T) string {
+// path finds the proxy's program. Without it the result is "", or the test fails where GATEHOUSE_TEST_PROXIES is 1.
+func (p proxy) path(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath(p.binary)
 	if err != nil && os.Getenv("GATEHOUSE_TEST_PROXIES") == "1" {
 		t.Fatalf("%s is not installed and GATEHOUSE_TEST_PROXIES=1: install the package %s", p.binary, p.binary)
 	}
-	if err != nil {
+	return path
+}
+
+// need is path for a test that can only be skipped without the program.
+func (p proxy) need(t *testing.T) string {
+	t.Helper()
+	path := p.path(t)
+	if path == "" {
 		t.Skipf("skipped: %s is not installed (apt-get install %s)", p.binary, p.binary)
 	}
 	return path
