@@ -65,7 +65,7 @@ var Catalogue = []Info{
 	{Forbidden, 403, "insufficient_scope", "", "Not allowed",
 		"You are known, and you may not do this. Ask the operator for the access that it needs."},
 	{InsufficientScope, 403, "insufficient_scope", "", "The token's scope is too small",
-		"The request needs a scope that the token does not have; the WWW-Authenticate header names it."},
+		"The token does not have the scope that the request needs. The WWW-Authenticate header names it: obtain a token that has it."},
 	{NotFound, 404, "", "", "Nothing is here",
 		"No rule and no resource has this path. Check the path for a typing mistake."},
 	{MethodNotAllowed, 405, "", "an answer 405 must carry Allow, no other may be mistaken for it", "The method is not available here",

@@ -6,3 +6,5 @@
 //
 // The codes are a published list, see [Catalogue] and docs/problems.md. What caused a problem ([Problem.Err]) is for logs: it is never sent.
 package problem
+
+//go:generate go test -run ^TestPage$ . -update
