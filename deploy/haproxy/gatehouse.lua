@@ -11,13 +11,11 @@ local ask_dst = "abns@gatehouse_ask" -- the frontend of this name in haproxy.cfg
 local ask_ms = 7000                  -- the backend cuts after 6 s; this is for the way there
 local max_body = 16384               -- bytes; the backend refuses more
 
--- Fields that belong to the connection or the body, and those that the question sets itself.
+-- Fields that belong to the connection or the body. What the question says itself replaces the client's.
 local not_asked = {
 	["connection"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, ["upgrade"] = true,
 	["te"] = true, ["trailer"] = true, ["transfer-encoding"] = true, ["content-length"] = true,
 	["expect"] = true, ["accept-encoding"] = true, ["host"] = true,
-	["x-forwarded-method"] = true, ["x-forwarded-host"] = true, ["x-forwarded-uri"] = true,
-	["x-forwarded-proto"] = true, ["x-forwarded-for"] = true,
 }
 
 -- Statuses of a refusal that go to the client as they are.

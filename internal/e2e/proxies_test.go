@@ -154,6 +154,12 @@ var basicRows = []row{
 		got := h.send(t, "GET /films", "Accept: text/html", "Sec-Fetch-Mode: navigate")
 		h.refused(t, got, http.StatusUnauthorized)
 	}},
+	{"user, groups and address arrive", func(t *testing.T, h *house) {
+		m := h.reached(t, h.send(t, "GET /admin/users", "Authorization: Bearer root-token"))
+		want(t, m, "Remote-User", "root")
+		want(t, m, "Remote-Groups", "admin")
+		want(t, m, "Remote-Email", "root@example.org")
+	}},
 	{"a credential lets in and says who", func(t *testing.T, h *house) {
 		m := h.reached(t, h.send(t, "GET /films?page=2", alice))
 		want(t, m, "Remote-User", "alice")
@@ -178,15 +184,21 @@ var basicRows = []row{
 		want(t, h.asked(t).message, "Cookie", "a=1; b=2")
 	}},
 	{"the credential ends at the proxy", func(t *testing.T, h *house) {
-		m := h.reached(t, h.send(t, "GET /films", alice, "Proxy-Authorization: Basic eA=="))
-		for _, name := range []string{"Authorization", "X-API-Key", "Proxy-Authorization"} {
-			if names := m.like(name); len(names) != 0 {
-				t.Errorf("%s reached the application", name)
+		for _, credential := range []string{alice, "X-API-Key: alice-token"} {
+			m := h.reached(t, h.send(t, "GET /films", credential, "Proxy-Authorization: Basic eA=="))
+			for _, name := range []string{"Authorization", "X-API-Key", "Proxy-Authorization"} {
+				if names := m.like(name); len(names) != 0 {
+					t.Errorf("%s reached the application", name)
+				}
 			}
 		}
 	}},
 	{"forbidden is 403", func(t *testing.T, h *house) {
-		h.refused(t, h.send(t, "GET /admin/users", alice), http.StatusForbidden)
+		got := h.send(t, "GET /admin/users", alice)
+		h.refused(t, got, http.StatusForbidden)
+		if cache := got.header.Get("Cache-Control"); !strings.Contains(cache, "no-store") {
+			t.Errorf("Cache-Control = %q, want no-store", cache)
+		}
 	}},
 	{"a bad credential is 401", func(t *testing.T, h *house) {
 		h.refused(t, h.send(t, "GET /films", "Authorization: Bearer wrong"), http.StatusUnauthorized)
@@ -268,6 +280,9 @@ var basicRows = []row{
 	{"the question's own path is nothing special", func(t *testing.T, h *house) {
 		for _, path := range []string{"/_gatehouse/ask", "/authz/" + h.name, "/_gatehouse/../_gatehouse/ask"} {
 			h.refused(t, h.send(t, "GET "+path), 400, 401, 403, 404)
+		}
+		if h.is("nginx") { // there it is the location of the question, which nobody outside may use
+			h.refused(t, h.send(t, "GET /_gatehouse/ask", alice), http.StatusNotFound)
 		}
 	}},
 	{"each request on one connection is asked about", func(t *testing.T, h *house) {

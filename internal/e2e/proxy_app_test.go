@@ -79,7 +79,7 @@ func (a *app) handle(conn net.Conn) {
 			return
 		}
 		a.add(m)
-		if strings.EqualFold(m.one("Upgrade"), "websocket") {
+		if strings.EqualFold(m.one("Upgrade"), "websocket") && strings.EqualFold(m.one("Connection"), "upgrade") {
 			// RFC 6455, section 4.2.2: HAProxy checks the key.
 			accept := sha1.Sum([]byte(m.one("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 			fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n",

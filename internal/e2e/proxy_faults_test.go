@@ -61,6 +61,10 @@ var faults = []fault{
 	{"half a head", says("HTTP/1.1 200 OK\r\nRemote-User: mallory\r\n"), statuses(500, 502, 503)},
 	{"a long head", says("HTTP/1.1 200 OK\r\n" + identityFields + "X: " + strings.Repeat("x", 40<<10) + "\r\nContent-Length: 0\r\n\r\n"), statuses(500, 502, 503)},
 	{"a long body", says("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 50000\r\n\r\n" + strings.Repeat("x", 50000)), statuses(401, 401, 503)},
+	{"303", says("HTTP/1.1 303 See Other\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"), statuses(500, 303, 303)},
+	{"429", says("HTTP/1.1 429 Too Many\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n"), statuses(500, 429, 429)},
+	{"404", says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), statuses(500, 404, 404)},
+	{"410", says("HTTP/1.1 410 Gone\r\n" + identityFields + "Content-Length: 0\r\n\r\n"), statuses(500, 410, 503)},
 	{"302", says("HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n"), statuses(500, 302, 302)},
 	{"500", says("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"), statuses(500, 500, 503)},
 	{"503", says("HTTP/1.1 503 Later\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"), statuses(500, 503, 503)},
@@ -89,8 +93,10 @@ var silences = []fault{
 
 func saysAndHangs(answer string) func(net.Conn) {
 	return func(conn net.Conn) {
-		fmt.Fprint(conn, answer)
-		hang(conn)
+		if _, err := readMessage(bufio.NewReader(conn)); err == nil {
+			fmt.Fprint(conn, answer)
+			hang(conn)
+		}
 	}
 }
 
@@ -164,7 +170,9 @@ func TestProxySlowAnswer(t *testing.T) {
 func TestProxyStrangeServer(t *testing.T) {
 	for _, answer := range []string{
 		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-		"HTTP/1.1 200 OK\r\nRemote-User: mallory\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nRemote-User: mallory\r\nRemote-Email:\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nRemote-User: mallory\r\nRemote-Groups:\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nRemote-Groups:\r\nRemote-Email:\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 204 No Content\r\n" + identityFields + "\r\n",
 		"HTTP/1.1 206 Partial Content\r\n" + identityFields + "Content-Length: 0\r\n\r\n",
 	} {

@@ -20,7 +20,7 @@ func spellings(name string) []string {
 
 var identityRows = []row{
 	{"a spoofed identity is overwritten", func(t *testing.T, h *house) {
-		for _, name := range identity {
+		for _, name := range append([]string{"Remote-Name"}, identity...) {
 			for _, spelling := range spellings(name) {
 				m := h.reached(t, h.send(t, "GET /films", alice, spelling+": eve"))
 				want(t, m, "Remote-User", "alice")

@@ -108,7 +108,7 @@ var forwardedRows = []row{
 	{"the client's X-Forwarded fields do not count", func(t *testing.T, h *house) {
 		got := h.send(t, "GET /admin", alice, "X-Forwarded-Uri: /public/x", "X-Forwarded-Uri: /public/y", "x-forwarded-uri: /public/z",
 			"X-Forwarded-Method: OPTIONS", "X-Forwarded-Host: evil.example", "X-Forwarded-Proto: https",
-			"X-Forwarded-For: 10.0.0.1", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /public", "X-Real-IP: 10.0.0.1", "Forwarded: for=10.0.0.1")
+			"X-Forwarded-For: 10.0.0.1", "X-Forwarded-Port: evil", "X-Forwarded-Prefix: /public", "X-Real-IP: 10.0.0.1", "Forwarded: for=10.0.0.1")
 		h.refused(t, got, http.StatusForbidden)
 		q := h.asked(t)
 		if q.target != "/admin" || q.method != "GET" || q.host != "app.example" || q.scheme != "http" || q.client != "127.0.0.1" {
@@ -121,16 +121,19 @@ var forwardedRows = []row{
 		}
 	}},
 	{"nor do their aliases", func(t *testing.T, h *house) {
-		h.send(t, "GET /admin", alice, "X_Forwarded_Uri: /public/x", "X.Forwarded.Uri: /public/x", "X_Forwarded_Method: OPTIONS", "X_FORWARDED_FOR: 10.0.0.1")
+		h.send(t, "GET /admin", alice, "X_Forwarded_Uri: /public/x", "X.Forwarded.Uri: /public/x",
+			"X_Forwarded_Method: OPTIONS", "X.Forwarded.Method: OPTIONS", "X_FORWARDED_FOR: 10.0.0.1", "X.Forwarded.For: 10.0.0.1",
+			"X.Forwarded.Host: evil.example", "X.Forwarded.Proto: https")
 		if q := h.asked(t); q.target != "/admin" || q.method != "GET" || q.client != "127.0.0.1" || strings.Contains(q.String(), "/public") {
 			t.Errorf("the question reads %q %q %q:\n%v", q.method, q.target, q.client, q)
 		}
 	}},
 	{"nor do other families", func(t *testing.T, h *house) {
-		fields := []string{"X-Original-URL: /public/x", "X-Original-URI: /public/x", "X-Original-Method: OPTIONS", "X-Rewrite-URL: /public/x"}
+		fields := []string{"X-Original-URL: /public/x", "X-Original-URI: /public/x", "X-Original-Method: OPTIONS", "X-Original-Host: evil.example", "X-Rewrite-URL: /public/x",
+			"X_Original_URL: /public/x", "X_Original_URI: /public/x", "X_Original_Method: OPTIONS", "X_Rewrite_URL: /public/x"}
 		h.refused(t, h.send(t, "GET /admin", append(fields, alice)...), http.StatusForbidden)
 		m := h.reached(t, h.send(t, "GET /films", append(fields, alice)...))
-		for _, name := range []string{"X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Rewrite-URL"} {
+		for _, name := range []string{"X-Original-URL", "X-Original-URI", "X-Original-Method", "X-Original-Host", "X-Rewrite-URL"} {
 			if names := m.like(name); len(names) != 0 {
 				t.Errorf("%s reached the application", name)
 			}
@@ -139,7 +142,7 @@ var forwardedRows = []row{
 	{"the client cannot pretend to be another one", func(t *testing.T, h *house) {
 		var fields []string
 		for _, name := range []string{"X-Real-IP", "X-Client-IP", "X-Cluster-Client-IP", "Client-IP", "True-Client-IP", "CF-Connecting-IP",
-			"Fastly-Client-IP", "X-Original-Forwarded-For", "Proxy", "Forwarded", "X-Host", "X-Forwarded-User", "X-Forwarded-Prefix", "X-Forwarded-Port"} {
+			"Fastly-Client-IP", "X-Original-Forwarded-For", "Proxy", "Forwarded", "X-Host", "X-Forwarded-User", "X_Forwarded_User", "X-Forwarded-Prefix", "X-Forwarded-Port"} {
 			fields = append(fields, name+": evil")
 		}
 		if m := h.reached(t, h.send(t, "GET /public/x", fields...)); strings.Contains(m.String(), "evil") {
