@@ -28,7 +28,7 @@ var layers = map[string]int{
 	"openapi": 5, "gateway": 5,
 
 	"gatehousetest": 6, "internal/config": 6, "internal/audit": 6, "internal/limit": 6, "internal/outbox": 6,
-	"internal/logs": 6, "internal/listen": 6,
+	"internal/logs": 6, "internal/listen": 6, "internal/explain": 6,
 
 	"internal/api": 7, "internal/admin": 7, "internal/pages": 7,
 
