@@ -1,0 +1,159 @@
+package cli
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/listen"
+	"github.com/gatehouse-auth/gatehouse/internal/logs"
+)
+
+type devCommand struct {
+	Host string `default:"127.0.0.1" help:"The address to listen on; of this machine only."`
+	Port int    `default:"8080" help:"The port; 0 takes a free one."`
+	TLS  bool   `name:"tls" help:"Listen with TLS, by a self-signed certificate that is made once, in gatehouse-data/dev."`
+}
+
+// Help adds to the command's help.
+func (devCommand) Help() string {
+	return `Everything is in memory and for this machine only: two tokens, a sample API, and rules between them. It prints what to try, and a line for each request.
+
+Examples:
+  gatehouse dev
+  gatehouse dev --port 9000 --tls`
+}
+
+//go:embed dev.yaml
+var devConfig []byte
+
+// Run serves the sample until it is told to stop.
+func (c devCommand) Run(p *program) error {
+	if !listen.IsLoopback(c.Host) {
+		return exit{exitUsage, fmt.Errorf("%s can be reached from other machines, and the sample's tokens are known to everybody: dev listens on 127.0.0.1, ::1 or localhost only. For others: gatehouse serve", c.Host)}
+	}
+	upstream, stop, err := startSample()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	socketDir, err := os.MkdirTemp("", "gatehouse-dev-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(socketDir)
+	src, err := c.source(p, upstream, filepath.Join(socketDir, "admin.sock"))
+	if err != nil {
+		return err
+	}
+	set := logs.New(p.stderr, logs.Config{Format: "text"})
+	defer set.Flush(time.Second)
+	s := newServer(src, set, p.now)
+	s.observed = func(d guard.Description) { fmt.Fprintln(p.stderr, describe(d)) }
+	return s.run(p, func(s *server, addr net.Addr) { c.welcome(p, s.house.Load().cfg, addr) })
+}
+
+// source is the embedded configuration with what the flags say.
+func (c devCommand) source(p *program, upstream, socket string) (source, error) {
+	cert, key := "", ""
+	if c.TLS {
+		var err error
+		if cert, key, err = listen.SelfSigned(filepath.Join("gatehouse-data", "dev"), c.Host); err != nil {
+			return source{}, err
+		}
+	}
+	return source{"", func() (*config.Config, error) {
+		opts := p.configOptions()
+		// The sample is the same for everybody: settings for a real server stay out of it.
+		opts.Environ = []string{
+			"GATEHOUSE_DEV_UPSTREAM=" + upstream,
+			"GATEHOUSE_SERVER__HTTP__HOST=" + c.Host,
+			"GATEHOUSE_SERVER__HTTP__PORT=" + strconv.Itoa(c.port()),
+			"GATEHOUSE_SERVER__ADMIN__LISTEN=unix:" + socket,
+		}
+		if c.TLS {
+			opts.Environ = append(opts.Environ, "GATEHOUSE_SERVER__TLS__CERT_FILE="+cert, "GATEHOUSE_SERVER__TLS__KEY_FILE="+key)
+		}
+		cfg, err := config.Parse("dev.yaml", devConfig, opts)
+		if err != nil {
+			return nil, err
+		}
+		cfg.File, cfg.Warnings = "", nil // the sample's tokens are no secrets
+		return cfg, nil
+	}}, nil
+}
+
+// port returns the port of the flag, or a free one where that is taken: somebody who tries things out has other servers running.
+func (c devCommand) port() int {
+	l, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return 0
+	}
+	if err == nil {
+		l.Close()
+	}
+	return c.Port
+}
+
+// describe is the line for a request.
+func describe(d guard.Description) string {
+	who := d.Subject
+	if who == "" {
+		who = "anonymous"
+	}
+	line := fmt.Sprintf("%d %-5s %-7s %s  %s", d.Status, d.Decision, d.Method, strconv.QuoteToGraphic(d.Path), who)
+	if d.Rule != "" {
+		line += "  rule " + strconv.QuoteToGraphic(d.Rule)
+	}
+	if d.Reason != "" {
+		line += "  " + d.Reason + "  request " + d.RequestID
+	}
+	return line
+}
+
+// A trial is a line to try, with what it answers.
+type trial struct {
+	args, path string
+	status     int
+	about      string
+}
+
+var trials = []trial{
+	{"", "/", 200, "a public path, as nobody"},
+	{"", "/films", 401, "no credential"},
+	{"-H 'Authorization: Token alice-token' ", "/films", 200, "alice may list films"},
+	{"-H 'Authorization: Bearer alice-token' ", "/films/1", 200, "another scheme, the same token"},
+	{"-H 'Authorization: Token alice-token' -X DELETE ", "/films/1", 403, "alice may not delete one"},
+	{"-H 'Authorization: Token root-token' -X DELETE ", "/films/1", 204, "root may"},
+	{"-H 'Authorization: Token root-token' -d '{\"title\":\"Andor\"}' ", "/films", 201, "and add one"},
+	{"-H 'Authorization: Token wrong' ", "/films", 401, "an unknown token"},
+	{"--path-as-is -H 'Authorization: Token alice-token' ", "/public/../films", 400, "not canonical: refused before anything else"},
+	{"-H 'Authorization: Token alice-token' -H 'Remote-User: root' ", "/", 200, "alice stays alice, whatever she claims to be"},
+}
+
+// welcome prints what there is to try.
+func (c devCommand) welcome(p *program, cfg *config.Config, addr net.Addr) {
+	base := urlOf(addr, c.TLS)
+	curl := "curl -i "
+	if c.TLS {
+		curl += "--cacert " + cfg.Server.TLS.CertFile + " "
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Gatehouse dev: a sample, in memory, for this machine only. ctrl-c ends it.\n\n")
+	fmt.Fprintf(&b, "  the gate   %s\n  behind it  %s (a sample API that knows nothing of tokens)\n", base, cfg.Upstream[config.DefaultUpstream].URL)
+	fmt.Fprintf(&b, "  tokens     alice-token (role basic), root-token (role admin)\n\nTry:\n\n")
+	for _, t := range trials {
+		fmt.Fprintf(&b, "  # %d: %s\n  %s%s%s%s\n", t.status, t.about, curl, t.args, base, t.path)
+	}
+	fmt.Fprintf(&b, "\nWhy was a request denied? Take the id from its X-Request-Id header:\n\n  go run ./cmd/gatehouse explain --admin unix:%s --request ID\n\n", cfg.Server.Admin.Listen.Address)
+	fmt.Fprint(p.stdout, b.String())
+}

@@ -1,0 +1,393 @@
+package cli
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/carrier"
+	"github.com/gatehouse-auth/gatehouse/gateway"
+	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/internal/admin"
+	"github.com/gatehouse-auth/gatehouse/internal/api"
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/internal/explain"
+	"github.com/gatehouse-auth/gatehouse/internal/limit"
+	"github.com/gatehouse-auth/gatehouse/internal/logs"
+	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// A house is one configuration, compiled: everything that decides and answers. It is immutable; a reload builds another one.
+type house struct {
+	cfg      *config.Config
+	tokens   *carrier.Static
+	own, app *guard.Guard
+	admin    *guard.Guard // for the admin listener over TCP
+	proxy    *gateway.Proxy
+	handler  *api.Handler
+	suite    *explain.Suite // nil without tests
+	tested   int            // how many policy tests have passed
+	content  [32]byte       // of the files that it was made from
+}
+
+// Surroundings are what outlives a configuration.
+type surroundings struct {
+	logger func(name string) *slog.Logger
+	now    func() time.Time
+
+	limited config.Refused // what limiter was made for
+	limiter *limit.Limiter
+}
+
+// quiet are the surroundings of commands that answer on standard output: hooks that fail are part of the answer there.
+func (p *program) quiet() *surroundings {
+	return &surroundings{logger: func(string) *slog.Logger { return slog.New(slog.DiscardHandler) }, now: p.now}
+}
+
+func logged(set *logs.Set, now func() time.Time) *surroundings {
+	return &surroundings{logger: set.Logger, now: now}
+}
+
+// limiterFor returns the limiter that c asks for. A reload keeps the debts as long as the limits stay.
+func (s *surroundings) limiterFor(c *config.Config) guard.Limiter {
+	if c.Limits.Refused == nil {
+		s.limiter = nil
+		return nil
+	}
+	if s.limiter == nil || s.limited != *c.Limits.Refused {
+		s.limited = *c.Limits.Refused
+		s.limiter = limit.New(limit.Config{Budget: s.limited.Budget, Per: s.limited.Per.Std(), Now: s.now})
+	}
+	return s.limiter
+}
+
+// A builder collects the faults that show only when a configuration is compiled.
+type builder struct {
+	cfg    *config.Config
+	around *surroundings
+	faults config.Faults
+}
+
+func (b *builder) fault(path, format string, args ...any) {
+	b.faults = append(b.faults, b.cfg.Fault(path, format, args...))
+}
+
+// build compiles c. The error is of type [config.Faults].
+func build(c *config.Config, around *surroundings) (*house, error) {
+	b := &builder{cfg: c, around: around}
+	h := &house{cfg: c, tokens: b.tokens()}
+	rules := b.rules()
+	trusted := b.trusted()
+	upstreams := b.upstreams()
+	statuses := b.statuses()
+	suite, err := b.suite()
+	if err != nil {
+		return nil, err
+	}
+	if len(b.faults) > 0 {
+		return nil, b.faults.Sort()
+	}
+	h.suite = suite
+	common := guard.Config{
+		Carriers: b.carriers(h.tokens), MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins, Limiter: around.limiterFor(c),
+		ClientAddr: trusted.ClientAddr, Status: statuses, Logger: around.logger("guard"), Now: around.now,
+	}
+	if c.Limits.Refused == nil {
+		common.Limiter = nil // an interface that holds a nil pointer is not nil
+	}
+	return h, b.furnish(h, common, rules, trusted, upstreams)
+}
+
+// furnish makes the guards and fronts of the house.
+func (b *builder) furnish(h *house, common guard.Config, rules *policy.Table, trusted *gateway.Trusted, upstreams []gateway.Upstream) error {
+	c := b.cfg
+	ownRules, err1 := policy.New(policy.Config{Rules: api.OwnRules(c.Server.Prefix)})
+	adminRules, err2 := policy.New(policy.Config{Roles: c.Roles, Rules: admin.Rules(policy.Roles(c.Roles).Highest())})
+	var errs [3]error
+	h.app, errs[0] = withRules(common, rules)
+	h.own, errs[1] = withRules(common, ownRules)
+	h.admin, errs[2] = withRules(common, adminRules)
+	if err := errors.Join(err1, err2, errs[0], errs[1], errs[2]); err != nil {
+		return b.whole(err)
+	}
+	identity := gateway.IdentityHeaders(c.ForwardAuth.Headers)
+	authz, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{Guard: h.app, Trusted: trusted, Identity: identity, Prefix: c.Server.Prefix + "/authz"})
+	if err != nil {
+		return b.whole(err)
+	}
+	front := api.Config{Prefix: c.Server.Prefix, Own: h.own, App: h.app, Authz: authz}
+	if len(upstreams) > 0 {
+		h.proxy, err = gateway.NewProxy(gateway.ProxyConfig{Guard: h.app, Upstreams: upstreams, Routes: b.routes(), Identity: identity,
+			Trusted: trusted, Logger: b.around.logger("gateway")})
+		if err != nil {
+			return b.whole(err)
+		}
+		front.Proxy = h.proxy
+	}
+	h.handler = api.New(front)
+	return nil
+}
+
+// whole reports err as a fault of the whole file: for what the checks before should have caught.
+func (b *builder) whole(err error) error {
+	return config.Faults{b.cfg.Fault("", "%v", err)}
+}
+
+func withRules(c guard.Config, rules *policy.Table) (*guard.Guard, error) {
+	c.Rules, c.Policy, c.DefaultDeny = rules, guard.AsSubject{Table: rules}, true
+	return guard.New(c)
+}
+
+func (b *builder) tokens() *carrier.Static {
+	var list []carrier.StaticToken
+	for _, t := range b.cfg.Server.HTTP.AllowedTokens {
+		list = append(list, carrier.StaticToken{Name: t.Name, Hash: t.Sum.Sum(), Owner: t.Owner, Email: t.Email, Roles: t.Roles,
+			Scopes: t.Scopes, Expires: t.Expires, Off: !t.Enabled})
+	}
+	static, err := carrier.NewStatic(list)
+	if err != nil {
+		b.fault("server.http.allowed_tokens", "%v", err)
+	}
+	return static
+}
+
+func (b *builder) carriers(tokens *carrier.Static) []carrier.Carrier {
+	var list []carrier.Carrier
+	for _, c := range b.cfg.Carriers {
+		if c.Header != "" {
+			list = append(list, carrier.NamedHeader(c.Header, tokens.Lookup))
+			continue
+		}
+		for _, scheme := range b.cfg.Server.HTTP.AuthScheme {
+			list = append(list, carrier.Header(scheme, tokens.Lookup))
+		}
+	}
+	return list
+}
+
+// rules compiles the rules and reports their faults where they stand in the file.
+func (b *builder) rules() *policy.Table {
+	c := policy.Config{Roles: b.cfg.Roles, Permissions: b.cfg.Permissions}
+	for i, r := range b.cfg.Rules {
+		if why := api.Reserved(r.Path, b.cfg.Server.Prefix, len(b.cfg.Upstream) > 0); why != "" {
+			b.fault(fmt.Sprintf("rules[%d].path", i), "the rule collides with a path of Gatehouse's own: %s", why)
+		}
+		c.Rules = append(c.Rules, policy.Rule{Name: r.Name, Methods: r.Methods, Host: r.Host, Path: r.Path, Regex: r.Regex,
+			Allow: requirement(&r.Allow), Strict: r.Strict, AllowEncodedSlash: r.AllowEncodedSlash})
+	}
+	table, err := policy.New(c)
+	b.ruleFaults(err)
+	return table
+}
+
+func (b *builder) ruleFaults(err error) {
+	if err == nil {
+		return
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			b.ruleFaults(e)
+		}
+		return
+	}
+	if e, ok := errors.AsType[*policy.RuleError](err); ok {
+		b.fault(fmt.Sprintf("rules[%d].%s", e.Index, e.Field), "%v", e.Err)
+		return
+	}
+	b.fault("", "%v", err)
+}
+
+func requirement(r *config.Requirement) policy.Requirement {
+	switch {
+	case r.Who == "anyone":
+		return policy.Anyone()
+	case r.Who == "authenticated":
+		return policy.Authenticated()
+	case r.Role != "":
+		return policy.Role(r.Role)
+	case r.Permission != "":
+		return policy.Permission(r.Permission)
+	case len(r.Scope) > 0:
+		return policy.Scope(r.Scope...)
+	case len(r.All) > 0:
+		return policy.All(requirements(r.All)...)
+	case len(r.Any) > 0:
+		return policy.Any(requirements(r.Any)...)
+	}
+	return policy.Nobody()
+}
+
+func requirements(list []config.Requirement) []policy.Requirement {
+	parts := make([]policy.Requirement, len(list))
+	for i := range list {
+		parts[i] = requirement(&list[i])
+	}
+	return parts
+}
+
+func (b *builder) trusted() *gateway.Trusted {
+	var networks []string
+	for _, p := range b.cfg.Server.TrustedProxies {
+		networks = append(networks, p.String())
+	}
+	trusted, err := gateway.TrustProxies(networks...)
+	if err != nil {
+		b.fault("server.trusted_proxies", "%v", err)
+	}
+	return trusted
+}
+
+func (b *builder) upstreams() []gateway.Upstream {
+	var list []gateway.Upstream
+	for _, name := range slices.Sorted(maps.Keys(b.cfg.Upstream)) {
+		u := b.cfg.Upstream[name]
+		address, err := url.Parse(u.URL)
+		if err != nil {
+			b.fault("upstream."+name+".url", "%v", err)
+			continue
+		}
+		list = append(list, gateway.Upstream{Name: name, URL: address, Connect: u.Timeouts.Connect.Std(), Response: u.Timeouts.Response.Std(),
+			Idle: u.Timeouts.Idle.Std(), MaxConns: u.MaxConnections, RootCAs: b.authorities(name, u.CAFile)})
+	}
+	return list
+}
+
+// authorities reads a file of certificates. One that cannot be read must not turn into the system's authorities.
+func (b *builder) authorities(upstream, file string) *x509.CertPool {
+	if file == "" {
+		return nil
+	}
+	path := "upstream." + upstream + ".ca_file"
+	text, err := os.ReadFile(inDir(b.cfg, file))
+	if err != nil {
+		b.fault(path, "cannot be read: %v", err)
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		b.fault(path, "holds no certificate in PEM")
+	}
+	return pool
+}
+
+// routes are by the index of rules, which are in the order of the file.
+func (b *builder) routes() []gateway.Route {
+	routes := make([]gateway.Route, len(b.cfg.Rules))
+	for i, r := range b.cfg.Rules {
+		routes[i] = gateway.Route{Upstream: r.Upstream, ForwardCredential: r.ForwardCredential}
+		if r.Upstream == "" && len(b.cfg.Upstream) > 1 {
+			// Only a rule that lets nobody pass may name none; it never gets there.
+			routes[i].Upstream = slices.Sorted(maps.Keys(b.cfg.Upstream))[0]
+		}
+	}
+	return routes
+}
+
+func (b *builder) statuses() map[problem.Code]int {
+	moved := map[problem.Code]int{}
+	for code, status := range b.cfg.Errors.Status {
+		moved[problem.Code(code)] = status
+	}
+	statuses, err := problem.Statuses(b.cfg.Errors.Profile, moved)
+	if err != nil {
+		b.fault("errors.status", "%v", err)
+	}
+	return statuses
+}
+
+// suite reads the policy tests that the configuration names.
+func (b *builder) suite() (*explain.Suite, error) {
+	if len(b.cfg.Tests) == 0 {
+		return nil, nil
+	}
+	if _, err := b.cfg.TestFiles(); err != nil {
+		return nil, err
+	}
+	suite, err := explain.LoadTests(b.cfg.Tests, b.cfg.Dir)
+	if err != nil {
+		b.fault("tests", "%v", err)
+	}
+	return suite, nil
+}
+
+// judge decides about r by the rules that the main listener would ask. id nil lets the carriers look.
+func (h *house) judge(r *http.Request, id *gatehouse.Identity) *guard.Verdict {
+	g := h.app
+	if h.handler.IsOwn(r) {
+		g = h.own
+	}
+	if id == nil {
+		return g.Judge(r)
+	}
+	return g.JudgeAs(r, *id)
+}
+
+// identity returns the identity of the token called name, or of an owner of tokens. A token that is switched off proves nothing.
+func (h *house) identity(name string) (gatehouse.Identity, bool) {
+	t, ok := h.tokens.ByName(name)
+	for _, other := range h.tokens.Names() {
+		if ok {
+			break
+		}
+		if o, _ := h.tokens.ByName(other); o.Identity().Value == name && !o.Off {
+			t, ok = o, true
+		}
+	}
+	if !ok || t.Off {
+		return gatehouse.Identity{}, false
+	}
+	return t.Identity(), true
+}
+
+// status returns the status with which the house answers code.
+func (h *house) status(code problem.Code) int { return h.app.Answers().StatusOf(code) }
+
+// test runs the policy tests of the configuration.
+func (h *house) test() explain.Result {
+	if h.suite == nil {
+		return explain.Result{}
+	}
+	return h.suite.Run(h.judge, h.status, h.identity)
+}
+
+// watched are the files whose change is a change of the house.
+func (h *house) watched() []string {
+	files := slices.Clone(h.cfg.Watch)
+	if h.cfg.File != "" {
+		files = append(files, h.cfg.File)
+	}
+	if found, err := h.cfg.TestFiles(); err == nil {
+		files = append(files, found...)
+	}
+	for _, u := range h.cfg.Upstream {
+		if u.CAFile != "" {
+			files = append(files, inDir(h.cfg, u.CAFile))
+		}
+	}
+	return files
+}
+
+// close lets go of what the house holds.
+func (h *house) close() {
+	if h.proxy != nil {
+		h.proxy.Close()
+	}
+}
+
+// inDir returns a file's name relative to the folder of the configuration.
+func inDir(c *config.Config, name string) string {
+	if name == "" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.Dir, name)
+}

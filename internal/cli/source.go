@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/problem"
+)
+
+// The names that commands look for in the working folder.
+const (
+	usualFile = "gatehouse.yaml"
+	otherFile = "config.json"
+)
+
+// configFlag is the flag that all commands with a configuration share.
+type configFlag struct {
+	Config string `short:"c" placeholder:"FILE" help:"The configuration, YAML or JSON by its ending. Without it: gatehouse.yaml in the working folder, if there is one."`
+}
+
+// A source is where a configuration comes from, time and again.
+type source struct {
+	name string                         // of the file, or "" where there is none
+	load func() (*config.Config, error) // the error is of type config.Faults
+}
+
+// source finds the configuration. Without a file everything has its default.
+func (f configFlag) source(p *program) source {
+	name := f.Config
+	if name == "" {
+		if _, err := os.Stat(usualFile); errors.Is(err, os.ErrNotExist) {
+			return source{"", func() (*config.Config, error) { return config.Default("(no configuration file)", p.configOptions()) }}
+		}
+		name = usualFile
+	}
+	return source{name, func() (*config.Config, error) { return config.Load(name, p.configOptions()) }}
+}
+
+// hint says which file was not read although it lies there, or returns "".
+func (s source) hint(command string) string {
+	if s.name != "" {
+		return ""
+	}
+	if _, err := os.Stat(otherFile); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s lies here and was not read. To read it: gatehouse %s --config %s", otherFile, command, otherFile)
+}
+
+func (p *program) configOptions() config.Options {
+	situations := map[string]string{}
+	for _, info := range problem.Catalogue {
+		situations[string(info.Code)] = info.Fixed
+	}
+	return config.Options{Environ: p.environ, Situations: situations}
+}
+
+// open loads and compiles the configuration for a command that asks about it. Faults are printed, each on a line.
+func (p *program) open(s source) (*house, error) {
+	h, err := load(s, p.quiet())
+	if err != nil {
+		return nil, p.faults(err)
+	}
+	return h, nil
+}
+
+func load(s source, around *surroundings) (*house, error) {
+	c, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	return build(c, around)
+}
+
+// faults prints the faults of a configuration. The error that it returns says how many there are.
+func (p *program) faults(err error) error {
+	list, ok := errors.AsType[config.Faults](err)
+	if !ok {
+		return exit{exitNo, err}
+	}
+	for _, f := range list {
+		fmt.Fprintln(p.stderr, f)
+	}
+	return exit{exitNo, errors.New(count(len(list), "fault") + ": mend the configuration and try again")}
+}
+
+// count returns "1 fault", "2 faults".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
