@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -192,6 +193,22 @@ func TestProxyStrangeServer(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestProxyNotTrusted lets a proxy ask that Gatehouse does not list: nothing that it says counts.
+func TestProxyNotTrusted(t *testing.T) {
+	for _, p := range slices.Concat(proxies, fixtures) {
+		t.Run(p.name, func(t *testing.T) {
+			h := open(t, p, startGatehouse(t, "trusted_proxies: [127.0.0.1]", "trusted_proxies: [192.0.2.1]"))
+			for _, target := range []string{"/films", "/public/x"} {
+				got := h.send(t, "GET "+target, alice)
+				h.refused(t, got, http.StatusForbidden)
+				if code := got.header.Get("X-Gatehouse-Code"); code != "untrusted_proxy" {
+					t.Errorf("%s: X-Gatehouse-Code = %q, want untrusted_proxy", target, code)
+				}
+			}
+		})
 	}
 }
 

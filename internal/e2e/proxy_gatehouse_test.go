@@ -1,53 +1,64 @@
 package e2e
 
 import (
-	"net/http/httptest"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
-
-	"github.com/gatehouse-auth/gatehouse/carrier"
-	"github.com/gatehouse-auth/gatehouse/gateway"
-	"github.com/gatehouse-auth/gatehouse/guard"
-	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-// startGatehouse runs Gatehouse until the test ends and returns its address.
-func startGatehouse(t *testing.T) string {
+// program builds cmd/gatehouse once and returns the path of the binary, which TestMain removes.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "gatehouse-e2e-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	path := filepath.Join(dir, "gatehouse")
+	if output, err := exec.Command("go", "build", "-o", path, "../../cmd/gatehouse").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building gatehouse: %w\n%s", err, output)
+	}
+	return path, nil
+})
+
+// built is the folder of the binary, "" until it is built.
+var built string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
+}
+
+// startGatehouse runs "gatehouse serve" with testdata/proxies/gatehouse.yaml until the test ends and returns its
+// address. oldnew are texts of that file and what they are replaced by.
+func startGatehouse(t *testing.T, oldnew ...string) string {
 	t.Helper()
-	tokens, err := carrier.NewStatic([]carrier.StaticToken{
-		{Name: "alice", Hash: carrier.HashToken("alice-token"), Roles: []string{"basic"}},
-		{Name: "root", Hash: carrier.HashToken("root-token"), Roles: []string{"admin"}, Email: "root@example.org"},
-	})
+	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := policy.New(policy.Config{
-		Roles: policy.Roles{"basic": 1, "admin": 9},
-		Rules: []policy.Rule{
-			{Path: "/public/**", Allow: policy.Anyone()},
-			{Path: "/preflight", Methods: []string{"OPTIONS"}, Allow: policy.Anyone()},
-			{Path: "/admin/**", Allow: policy.Role("admin")},
-			{Path: "/**", Methods: []string{"GET", "POST", "PUT", "DELETE", "OPTIONS"}, Allow: policy.Authenticated()},
-		},
-	})
+	config, err := os.ReadFile("testdata/proxies/gatehouse.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, err := gateway.TrustProxies("127.0.0.1")
-	if err != nil {
+	dir, address := t.TempDir(), freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	file := filepath.Join(dir, "gatehouse.yaml")
+	text := strings.NewReplacer(append(oldnew, "PORT", port, "DIR", dir)...).Replace(string(config))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g, err := guard.New(guard.Config{
-		Carriers: []carrier.Carrier{carrier.Header("Bearer", tokens.Lookup), carrier.NamedHeader("X-API-Key", tokens.Lookup)},
-		Policy:   guard.AsSubject{Table: table}, Rules: table, ClientAddr: trusted.ClientAddr,
-	})
-	if err != nil {
+	cmd := exec.Command(path, "serve", "--config", file)
+	cmd.Dir = dir
+	if err := launch(t, "gatehouse", cmd, address); err != nil {
 		t.Fatal(err)
 	}
-	f, err := gateway.NewForwardAuth(gateway.ForwardAuthConfig{Guard: g, Trusted: trusted})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(f)
-	t.Cleanup(server.Close)
-	return server.Listener.Addr().String()
+	return address
 }

@@ -174,24 +174,30 @@ func try(t *testing.T, p proxy, at places) error {
 	if err := os.Chmod(dir, 0o755); err != nil { // nginx's workers may be another user
 		return err
 	}
-	var output bytes.Buffer
 	cmd := exec.Command(p.need(t), p.prepare(t, dir, at)...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
+	return launch(t, p.name, cmd, at.front)
+}
+
+// launch starts cmd, waits until it listens at address, and ends it with the test.
+func launch(t *testing.T, name string, cmd *exec.Cmd, address string) error {
+	t.Helper()
+	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if err := await(at.front, ended); err != nil {
+	if err := await(address, ended); err != nil {
 		stop(cmd, ended)
-		return fmt.Errorf("%w; it printed:\n%s", err, output.String())
+		return fmt.Errorf("%s: %w; it printed:\n%s", name, err, output.String())
 	}
 	t.Cleanup(func() {
 		stop(cmd, ended)
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", p.name, output.String())
+			t.Logf("%s printed:\n%s", name, output.String())
 		}
 	})
 	return nil
