@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +17,7 @@ import (
 
 // A ForwardAuthConfig is what a [ForwardAuth] is made of.
 type ForwardAuthConfig struct {
-	// Guard judges. Required.
+	// Guard judges. Required, with rules: nobody else would refuse anything.
 	Guard *guard.Guard
 	// Trusted are the proxies that may ask. Nil: nobody may.
 	Trusted *Trusted
@@ -23,7 +25,7 @@ type ForwardAuthConfig struct {
 	Identity IdentityHeaders
 	// Prefix is the path below which the dialects are, say "/authz". Empty means that.
 	Prefix string
-	// Deadline bounds the time of an answer, since no proxy does. Zero means 5 s.
+	// Deadline bounds the time of an answer, since no proxy does: look-ups must end when their context does. Zero means 5 s.
 	Deadline time.Duration
 }
 
@@ -39,8 +41,11 @@ type ForwardAuth struct {
 
 // NewForwardAuth returns the answering side of forward-auth.
 func NewForwardAuth(c ForwardAuthConfig) (*ForwardAuth, error) {
-	if c.Guard == nil {
-		return nil, errors.New("gateway: forward-auth needs a guard")
+	if err := checkGuard(c.Guard); err != nil {
+		return nil, err
+	}
+	if c.Prefix != "" && (c.Prefix[0] != '/' || path.Clean(c.Prefix) != c.Prefix || c.Prefix == "/") {
+		return nil, fmt.Errorf("gateway: forward-auth: the prefix is %q: write a path such as /authz, without a slash at its end", c.Prefix)
 	}
 	identity, err := c.Identity.withDefaults()
 	if err != nil {
@@ -170,8 +175,9 @@ func (f *ForwardAuth) build(r *http.Request, method, host, uri string) (*http.Re
 	if method == "" || host == "" {
 		return nil, problem.New(problem.BadForward)
 	}
+	// A space ends a target for some proxies and is part of it for others. A list that a hop has joined contains one as well.
 	u, err := url.ParseRequestURI(uri)
-	if err != nil || !strings.HasPrefix(uri, "/") {
+	if err != nil || !strings.HasPrefix(uri, "/") || strings.ContainsAny(uri, " \t") {
 		return nil, problem.Wrap(problem.BadTarget, errors.New("the forwarded URI is not a path"))
 	}
 	asked := (&http.Request{

@@ -7,6 +7,8 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -22,7 +24,7 @@ func (h IdentityHeaders) withDefaults() (IdentityHeaders, error) {
 			*f = []string{"Remote-User", "Remote-Groups", "Remote-Email"}[i]
 		}
 		*f = textproto.CanonicalMIMEHeaderKey(*f)
-		if strings.Trim(*f, nameChars) != "" || isFromOutside(foldName(*f)) {
+		if folded := foldName(*f); strings.Trim(*f, nameChars) != "" || isFromOutside(folded) || slices.Contains(reserved, folded) {
 			return h, fmt.Errorf("gateway: %q cannot carry an identity: choose a name such as Remote-User", *f)
 		}
 	}
@@ -48,22 +50,40 @@ func (h IdentityHeaders) set(header http.Header, p gatehouse.Principal, roles po
 	return nil
 }
 
-// isFieldValue refuses what a receiver would read as something else: control characters, and space around that it trims.
+// isFieldValue refuses what a receiver would read as something else: control characters, broken text, and space around that it trims.
 func isFieldValue(s string) bool {
-	return strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
+	return strings.TrimSpace(s) == s && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// foldName maps the spellings of a field name that CGI and WSGI servers read as the same to one.
+// foldName maps the spellings of a field name that CGI and WSGI servers read as the same to one. Most of them confuse "-" and "_" only, but
+// there are those (lighttpd) that turn every character but letters and digits into "_".
 func foldName(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+	folded := strings.ToLower(name)
+	if strings.Trim(folded, nameChars) == "" {
+		return folded
+	}
+	return strings.Map(func(c rune) rune {
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			return c
+		}
+		return '-'
+	}, folded)
 }
 
 // outsiders are fields by which a client could pretend to be a proxy, another client or another request. They are removed, and those that
-// an upstream needs are written anew. "Proxy" is CVE-2016-5385.
+// an upstream needs are written anew. "Proxy" is CVE-2016-5385; the two of framing are here for their aliases, since net/http writes its own.
 var outsiders = []string{
-	"forwarded", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip",
+	"content-length", "transfer-encoding", "http2-settings", "forwarded", "x-forwarded", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip",
 	"x-original-url", "x-original-uri", "x-original-method", "x-original-host", "x-original-forwarded-for", "x-rewrite-url",
-	"x-http-method-override", "x-http-method", "x-method-override", "x-host", "x-request-id", "proxy", "proxy-connection",
+	"x-http-method-override", "x-http-method", "x-method-override", "x-http-host-override", "x-host", "x-request-id",
+	"proxy", "proxy-connection", "proxy-authorization", "proxy-authenticate",
+}
+
+// reserved are names whose fields mean something else to whoever reads the message, or never arrive. With those of [outsiders] they cannot
+// carry an identity.
+var reserved = []string{
+	"host", "connection", "keep-alive", "upgrade", "te", "trailer", "expect", "date", "range", "authorization", "cookie", "set-cookie", "www-authenticate",
+	"content-type", "content-encoding", "cache-control", "location", "retry-after", "x-gatehouse-code",
 }
 
 // isFromOutside reports whether the folded name belongs to a field that never passes as the client sent it.

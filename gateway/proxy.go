@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
@@ -28,7 +29,7 @@ type Route struct {
 
 // A ProxyConfig is what a [Proxy] is made of.
 type ProxyConfig struct {
-	// Guard judges. Required.
+	// Guard judges. Required, with rules: the application has none.
 	Guard *guard.Guard
 	// Upstreams are the applications. At least one is required.
 	Upstreams []Upstream
@@ -57,8 +58,11 @@ type Proxy struct {
 
 // NewProxy returns a proxy. It fails if an upstream is malformed or a route leads nowhere.
 func NewProxy(c ProxyConfig) (*Proxy, error) {
-	if c.Guard == nil || len(c.Upstreams) == 0 {
-		return nil, errors.New("gateway: a proxy needs a guard and an upstream")
+	if err := checkGuard(c.Guard); err != nil {
+		return nil, err
+	}
+	if len(c.Upstreams) == 0 {
+		return nil, errors.New("gateway: a proxy needs an upstream")
 	}
 	p := &Proxy{guard: c.Guard, upstreams: map[string]*upstream{}, routes: c.Routes, trusted: c.Trusted, logger: c.Logger}
 	if p.logger == nil {
@@ -89,6 +93,22 @@ func NewProxy(c ProxyConfig) (*Proxy, error) {
 	}
 	p.handler = p.guard.Handler(http.HandlerFunc(p.forward))
 	return p, nil
+}
+
+// checkGuard refuses a guard that leaves the decision to handlers: here there are none, and every request would pass.
+func checkGuard(g *guard.Guard) error {
+	if g == nil || g.Rules() == nil {
+		return errors.New("gateway: there is no guard: make one with guard.New")
+	}
+	unknown := "GATEHOUSE"
+	for g.Rules().Supports(unknown) {
+		unknown += "-X"
+	}
+	r := &http.Request{Method: unknown, URL: &url.URL{Path: "/"}, Host: "localhost", Header: http.Header{}}
+	if g.JudgeAs(r, gatehouse.Identity{}).Allowed() { // rules let no method pass that they do not know
+		return errors.New("gateway: the guard has no rules and would let every request pass: give guard.Config its Rules, or set DefaultDeny")
+	}
+	return nil
 }
 
 // ServeHTTP judges r and forwards it if it may pass.
@@ -171,6 +191,11 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest, v *guard.Verdict, route Route
 	p.identity.clean(out.Header)
 	if !route.ForwardCredential {
 		p.guard.Strip(out.Header)
+	}
+	if !strings.EqualFold(out.Header.Get("Upgrade"), "websocket") {
+		// Whatever else is spoken on the connection then, such as h2c, could carry requests that nobody has judged.
+		out.Header.Del("Upgrade")
+		out.Header.Del("Connection")
 	}
 	p.setForwarded(in, out)
 	p.passTrailers(in, out)
