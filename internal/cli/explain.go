@@ -101,7 +101,7 @@ func (c explainCommand) explain(p *program, h *house) (explain.Report, error) {
 	if v.Problem != nil {
 		status = h.status(v.Problem.Code)
 	}
-	return explain.NewReport(v, status), nil
+	return explain.NewReport(v, status).For(r), nil
 }
 
 // publicHost is the host of requests that name none.

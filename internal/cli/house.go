@@ -314,10 +314,40 @@ func (b *builder) suite() (*explain.Suite, error) {
 		return nil, err
 	}
 	suite, err := explain.LoadTests(b.cfg.Tests, b.cfg.Dir)
-	if err != nil {
+	if err == nil {
+		err = suite.CheckTokens(callers(b.cfg))
+	}
+	b.testFaults(err)
+	return suite, nil
+}
+
+// testFaults takes over the faults of policy test files, each at its own place.
+func (b *builder) testFaults(err error) {
+	if err == nil {
+		return
+	}
+	list, ok := errors.AsType[explain.Faults](err)
+	if !ok {
 		b.fault("tests", "%v", err)
 	}
-	return suite, nil
+	for _, f := range list {
+		b.faults = append(b.faults, config.Fault{Position: config.Position{File: f.File, Line: f.Line, Column: f.Column, Path: "tests"}, Message: f.Message})
+	}
+}
+
+// callers are the names that explanations and policy tests may use: those of tokens, and of their owners.
+func callers(c *config.Config) []string {
+	var names []string
+	for _, t := range c.Server.HTTP.AllowedTokens {
+		if !t.Enabled {
+			continue // a token that is switched off proves nobody
+		}
+		names = append(names, t.Name)
+		if t.Owner != t.Name {
+			names = append(names, t.Owner)
+		}
+	}
+	return names
 }
 
 // judge decides about r by the rules that the main listener would ask. id nil lets the carriers look.

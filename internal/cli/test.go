@@ -30,7 +30,11 @@ func (c testCommand) Run(p *program) error {
 	}
 	suite := h.suite
 	if len(c.Files) > 0 {
-		if suite, err = explain.LoadTests(absolute(c.Files), ""); err != nil {
+		suite, err = explain.LoadTests(absolute(c.Files), "")
+		if err == nil {
+			err = suite.CheckTokens(callers(h.cfg))
+		}
+		if err != nil {
 			return exit{exitNo, err}
 		}
 	}
