@@ -60,13 +60,15 @@ func TestSecretEqual(t *testing.T) {
 	}
 }
 
+type otherKey struct{}
+
 func TestContextWithoutGuardIsAnonymous(t *testing.T) {
 	var nobody *gatehouse.Principal
 	for name, ctx := range map[string]context.Context{
 		"empty":       context.Background(),
 		"nil pointer": context.WithValue(context.Background(), gatehouse.PrincipalKey, nobody),
 		"wrong type":  context.WithValue(context.Background(), gatehouse.PrincipalKey, "admin"),
-		"other key":   context.WithValue(context.Background(), 1, &gatehouse.Principal{Subject: "jack", Kind: gatehouse.KindUser}),
+		"other key":   context.WithValue(context.Background(), otherKey{}, &gatehouse.Principal{Subject: "jack", Kind: gatehouse.KindUser}),
 		"zero":        gatehouse.NewContext(context.Background(), gatehouse.Principal{}),
 		"no subject":  gatehouse.NewContext(context.Background(), gatehouse.Principal{Kind: gatehouse.KindUser}),
 		"no kind":     gatehouse.NewContext(context.Background(), gatehouse.Principal{Subject: "jack"}),

@@ -68,7 +68,7 @@ func (g *Guard) way(r *http.Request, v *Verdict, as *gatehouse.Identity) (p *pro
 	if p := g.limit(r, v); p != nil {
 		return p
 	}
-	unknown, p := g.findPrincipal(r, v, match, as)
+	p, unknown := g.findPrincipal(r, v, match, as)
 	if p != nil {
 		return p
 	}
@@ -159,7 +159,7 @@ func countsAsRefused(code problem.Code) bool {
 }
 
 // findPrincipal finds out who is calling. Where the caller stays unknown it returns why: gatehouse.ErrAnonymous or ErrScheme.
-func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, as *gatehouse.Identity) (unknown error, p *problem.Problem) {
+func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, as *gatehouse.Identity) (p *problem.Problem, unknown error) {
 	id, err := g.identify(r, v, as)
 	if err == nil {
 		v.Principal, err = g.resolve(r.Context(), id)
@@ -173,15 +173,15 @@ func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, a
 	}
 	switch {
 	case errors.Is(err, gatehouse.ErrDuplicate), errors.Is(err, gatehouse.ErrForbidden):
-		return nil, credentialProblem(err) // on a public path, too
+		return credentialProblem(err), nil // on a public path, too
 	case errors.Is(err, gatehouse.ErrAnonymous):
-		return err, nil
+		return nil, err
 	case match.IsPublic() && !match.Strict:
 		v.step(StageCredential, "", "unusable: taken for anonymous on a public path", nil)
 		v.overlooked = err
-		return err, nil
+		return nil, err
 	}
-	return nil, credentialProblem(err)
+	return credentialProblem(err), nil
 }
 
 // identify asks all carriers. The error wraps gatehouse.ErrAnonymous if none finds a credential.

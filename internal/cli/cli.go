@@ -133,16 +133,6 @@ func commandOf(args []string) string {
 	return args[0] + " "
 }
 
-// getenv returns the value of an environment variable, or "".
-func (p *program) getenv(name string) string {
-	for i := len(p.environ) - 1; i >= 0; i-- {
-		if value, ok := strings.CutPrefix(p.environ[i], name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
 type versionCommand struct{}
 
 // Run prints the version that the build recorded.

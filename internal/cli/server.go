@@ -31,7 +31,6 @@ type server struct {
 	source  source
 	around  *surroundings
 	logs    *logs.Set
-	level   map[string]slog.Level // forced by a flag; nil: the configuration's
 	house   atomic.Pointer[house]
 	denials *explain.Ring
 	metrics *admin.Metrics
