@@ -240,22 +240,24 @@ func (d *decoder) list(n *node, s *shape, path string, v reflect.Value) {
 	v.Set(reflect.MakeSlice(s.typ, len(items), len(items)))
 	for i, item := range items {
 		d.value(item, s.elem, itemPath(path, i), v.Index(i))
-		if s.unique {
-			d.repeated(item, s, path, v, i)
-		}
+	}
+	if s.unique {
+		d.repeated(items, s, path, v)
 	}
 }
 
-// repeated reports entry i of a list if an earlier entry has the same value.
-func (d *decoder) repeated(item *node, s *shape, path string, v reflect.Value, i int) {
-	if v.Index(i).IsZero() {
-		return // it has a fault of its own
-	}
-	for j := range i {
-		if v.Index(i).Interface() == v.Index(j).Interface() {
-			d.fault(item.at, itemPath(path, i), "%s stands in the list twice", subject(item, s.elem))
-			return
+// repeated reports the entries of a list that stood before.
+func (d *decoder) repeated(items []*node, s *shape, path string, v reflect.Value) {
+	seen := map[any]bool{}
+	for i, item := range items {
+		value := v.Index(i)
+		if value.IsZero() {
+			continue // it has a fault of its own
 		}
+		if seen[value.Interface()] {
+			d.fault(item.at, itemPath(path, i), "%s stands in the list twice", subject(item, s.elem))
+		}
+		seen[value.Interface()] = true
 	}
 }
 
@@ -390,11 +392,8 @@ func subject(n *node, s *shape) string {
 // position returns where path stands, or where the nearest thing around it stands.
 func (x *index) position(path string) Position {
 	for at := path; ; at = parentPath(at) {
-		if p, ok := x.places[at]; ok {
+		if p, ok := x.places[at]; ok || at == "" {
 			return p.value.child(path)
-		}
-		if at == "" {
-			return Position{Path: path}
 		}
 	}
 }

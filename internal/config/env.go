@@ -35,7 +35,7 @@ func (d *decoder) expand(n *node, path string) bool {
 		return true
 	}
 	var out strings.Builder
-	source, rest := n.text, n.text
+	rest, replaced := n.text, false
 	for {
 		before, after, found := strings.Cut(rest, "${")
 		if !found {
@@ -51,9 +51,12 @@ func (d *decoder) expand(n *node, path string) bool {
 		if !ok {
 			return false
 		}
-		n.free, n.source = true, quote(source)
+		replaced = true
 		out.WriteString(before + value)
 		rest = tail
+	}
+	if replaced {
+		n.free, n.source = true, quote(n.text)
 	}
 	n.text, n.expanded = out.String(), true
 	return true
@@ -73,7 +76,7 @@ func (d *decoder) variable(n *node, path, rest string) (value, tail string, ok b
 	return value, tail, ok
 }
 
-// override sets in root what the environment sets, and returns root.
+// override sets in root what the environment sets.
 func (d *decoder) override(root *node, s *shape) {
 	seen := map[string]string{}
 	for _, name := range sortedKeys(d.environ) {

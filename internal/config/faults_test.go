@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -183,4 +184,40 @@ func TestQuote(t *testing.T) {
 			t.Errorf("quote(%q) = %s, want %s", text, got, want)
 		}
 	}
+}
+
+// The text of a configuration may be large and odd; the time that it takes must not grow with its square. Some of these took minutes when
+// something did.
+func TestLargeTexts(t *testing.T) {
+	const n = 50_000
+	for title, test := range map[string]struct{ file, text string }{
+		"a long list":          {"f.yaml", "tests:\n" + strings.Repeat("- a\n", n)},
+		"a long list in JSON":  {"f.json", `{"tests": ["` + strings.Repeat(`a","`, n) + `a"]}`},
+		"many keys":            {"f.yaml", "roles:\n" + numbered(n, "  r%d: %[1]d\n")},
+		"many keys in JSON":    {"f.json", `{"roles": {` + numbered(n, `"r%d": %[1]d,`) + `"x": 0}}`},
+		"many unknown roles":   {"f.yaml", "roles: [a]\npermissions:\n" + numbered(n, "  r%d: []\n")},
+		"many unknown keys":    {"f.yaml", numbered(n, "k%d: 1\n")},
+		"one key many times":   {"f.yaml", strings.Repeat("k: 1\n", n)},
+		"a long name":          {"f.yaml", "log: {format: " + strings.Repeat("x", 10*n) + "}"},
+		"a long key":           {"f.json", `{"` + strings.Repeat("x", 10*n) + `": 1}`},
+		"many variables":       {"f.yaml", "log: {format: '" + strings.Repeat("${A}", n) + "'}"},
+		"many escaped dollars": {"f.yaml", "log: {format: '" + strings.Repeat("$${", n) + "'}"},
+		"many comments":        {"f.yaml", strings.Repeat("# x\n", n) + "logs: 1"},
+		"many rules":           {"f.yaml", "rules:\n" + numbered(n/10, "- {name: n%d, path: x}\n")},
+	} {
+		start := time.Now()
+		_, _ = Parse(test.file, []byte(test.text), Options{Environ: []string{"A=b"}})
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s: Parse took %v, want a few seconds at most", title, took)
+		}
+	}
+}
+
+// numbered repeats a format with the numbers from 1 to n.
+func numbered(n int, format string) string {
+	var out strings.Builder
+	for i := range n {
+		fmt.Fprintf(&out, format, i+1)
+	}
+	return out.String()
 }

@@ -16,7 +16,7 @@ func parseJSON(s source) (*node, *Fault) {
 	if fault := checkJSON(s); fault != nil {
 		return nil, fault
 	}
-	p := &jsonParser{source: s, dec: json.NewDecoder(bytes.NewReader(s.data))}
+	p := &jsonParser{cursor: cursor{source: s, line: 1, column: 1}, dec: json.NewDecoder(bytes.NewReader(s.data))}
 	p.dec.UseNumber()
 	root := p.value(0)
 	return root, p.fault
@@ -79,7 +79,7 @@ func jsonHint(data []byte, offset int) string {
 
 // A jsonParser walks the tokens of a text that is known to be JSON.
 type jsonParser struct {
-	source
+	cursor
 	dec   *json.Decoder
 	fault *Fault
 }
@@ -90,7 +90,7 @@ func (p *jsonParser) next() Position {
 	for offset < len(p.data) && bytes.IndexByte([]byte(" \t\r\n,:"), p.data[offset]) >= 0 {
 		offset++
 	}
-	return p.at(offset)
+	return p.forward(offset)
 }
 
 // value reads the next value. After a fault it returns something, and the caller looks at fault.

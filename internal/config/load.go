@@ -100,13 +100,9 @@ func (d *decoder) config(root *node, name string) (*Config, error) {
 }
 
 // At returns where the value at a key path, such as rules[2].path, stands; for a key that was not written, where the nearest thing around
-// it stands. The Path of the result is path itself.
+// it stands. The Path of the result is path itself. c must come from Load, Parse or Default.
 func (c *Config) At(path string) Position {
-	at := c.index.position(path)
-	if at.File == "" {
-		at.File = c.File
-	}
-	return at
+	return c.index.position(path)
 }
 
 // Has reports whether the value at a key path was written, in the file or in the environment, rather than taken from the defaults.

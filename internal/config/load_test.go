@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,9 +9,12 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // wholeEnviron is what testdata/valid/whole.yaml needs.
@@ -353,4 +357,31 @@ func TestPrefixesAreWhatTheySay(t *testing.T) {
 			t.Errorf("trusted(%s) = %v, want %v", address, got, want)
 		}
 	}
+}
+
+// The same values in both formats make the same configuration; only the places differ.
+func TestFormatsAgree(t *testing.T) {
+	text, err := os.ReadFile("testdata/valid/whole.yaml")
+	must(t, err)
+	root, fault := parse("whole.yaml", text)
+	if fault != nil {
+		t.Fatal(fault)
+	}
+	asJSON, err := json.MarshalIndent(plain(root), "", "\t")
+	must(t, err)
+	opts := Options{Environ: wholeEnviron, Situations: situations}
+	fromYAML, err := Parse("testdata/valid/f.yaml", text, opts)
+	must(t, err)
+	fromJSON, err := Parse("testdata/valid/f.json", asJSON, opts)
+	must(t, err)
+	if diff := cmp.Diff(withoutPlaces(fromYAML), withoutPlaces(fromJSON)); diff != "" {
+		t.Errorf("the configuration (-YAML +JSON):\n%s", diff)
+	}
+}
+
+// withoutPlaces prints a configuration, one word a line, without what says where things stand.
+func withoutPlaces(cfg *Config) []string {
+	plain := *cfg
+	plain.File, plain.Warnings, plain.index = "", nil, nil
+	return strings.Fields(regexp.MustCompile(`Pos:[^ }]*|0x[0-9a-f]+`).ReplaceAllString(fmt.Sprintf("%+v", plain), ""))
 }

@@ -11,23 +11,31 @@ import (
 // quotedRunes is how much of a wrong value a message repeats.
 const quotedRunes = 60
 
+// maxKnown is how many known names a message lists or looks through.
+const maxKnown = 50
+
 // quote returns text in double quotes, cut short when it is long and with everything that cannot be printed escaped.
 func quote(text string) string {
-	if utf8.RuneCountInString(text) > quotedRunes {
-		text = string([]rune(text)[:quotedRunes]) + "…"
+	head := text[:min(len(text), utf8.UTFMax*(quotedRunes+1))] // enough for the runes, however long the text
+	if utf8.RuneCountInString(head) > quotedRunes {
+		text = string([]rune(head)[:quotedRunes]) + "…"
 	}
 	return strconv.Quote(text)
 }
 
 // didYouMean returns `; did you mean "x"?` for the known name nearest to name, or, where none is near, a list of what is known.
 func didYouMean(name string, known []string) string {
+	more := ""
+	if len(known) > maxKnown {
+		known, more = known[:maxKnown], ", …"
+	}
 	if best := nearest(name, known); best != "" {
 		return "; did you mean " + quote(best) + "?"
 	}
 	if len(known) == 0 {
 		return ""
 	}
-	return "; known: " + strings.Join(known, ", ")
+	return "; known: " + strings.Join(known, ", ") + more
 }
 
 // nearest returns the member of known that takes the fewest typing mistakes to become name, or "" if none is close. The first wins a tie.

@@ -49,7 +49,8 @@ type Config struct {
 	File string
 	// Dir is the folder of File, which relative file names are relative to.
 	Dir string
-	// Watch lists the files that file: references have read, sorted. A change of one of them is a change of the configuration.
+	// Watch lists the files that file: references have read, as they were opened, sorted. A change of one of them is a change of the
+	// configuration. Files of certificates and tests are not in it: who reads those, watches them.
 	Watch []string
 	// Warnings is what is legal but unwise, sorted by position.
 	Warnings Faults

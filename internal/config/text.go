@@ -21,6 +21,24 @@ func (s source) at(offset int) Position {
 	return Position{File: s.name, Line: bytes.Count(before, []byte("\n")) + 1, Column: utf8.RuneCount(before[start:]) + 1}
 }
 
+// A cursor finds the positions of offsets that only grow, without counting from the start each time.
+type cursor struct {
+	source
+	offset, line, column int
+}
+
+// forward moves to offset, which must not be before the last one, and returns its position.
+func (c *cursor) forward(offset int) Position {
+	passed := c.data[c.offset:offset]
+	if newline := bytes.LastIndexByte(passed, '\n'); newline >= 0 {
+		c.line += bytes.Count(passed, []byte("\n"))
+		c.column, passed = 1, passed[newline+1:]
+	}
+	c.column += utf8.RuneCount(passed)
+	c.offset = offset
+	return Position{File: c.name, Line: c.line, Column: c.column}
+}
+
 // whole returns the position of the file as a whole.
 func (s source) whole() Position { return Position{File: s.name} }
 

@@ -49,7 +49,7 @@ var texts = map[string]*textCheck{
 	"regex":      {testRegex, "", false},
 	"file":       {matching(`^[^\x00]+$`, "names no file"), "", false},
 	"glob":       {testGlob, "", false},
-	"line":       {matching(`^[^\s\pC]([^\pC]*[^\s\pC])?$`, "has control characters, or spaces at an end"), "", false},
+	"line":       {matching(`^[^\s\pC\pZ]([^\pC\p{Zl}\p{Zp}]*[^\s\pC\pZ])?$`, "has control characters, or spaces at an end"), "", false},
 	"email":      {matching(emailText, "is not an e-mail address, such as jack@example.org"), emailText, false},
 }
 
@@ -93,6 +93,8 @@ func testScheme(s string) string {
 
 func testMethod(s string) string {
 	switch {
+	case s == "*":
+		return "is no method; leave methods out for every method"
 	case !isToken(s):
 		return "is not a method"
 	case s == "TRACE" || s == "CONNECT":

@@ -13,7 +13,7 @@ const tooDeep = "nested deeper than 64 levels; a configuration never is"
 
 // parseYAML makes nodes of a YAML text. A text without content is an empty configuration.
 func parseYAML(s source) (*node, *Fault) {
-	p := &yamlParser{source: s}
+	p := &yamlParser{source: s, end: s.at(len(s.data)), lines: countLines(s.data)}
 	document, fault := p.document()
 	if fault != nil || document == nil || len(document.Content) == 0 {
 		return nil, fault
@@ -25,6 +25,8 @@ func parseYAML(s source) (*node, *Fault) {
 // A yamlParser turns the nodes of the YAML package into ours.
 type yamlParser struct {
 	source
+	end   Position // where the text ends
+	lines int
 	fault *Fault
 }
 
@@ -92,18 +94,15 @@ func (p *yamlParser) explain(load *yaml.LoadError) string {
 
 // clamp makes a position of the YAML package ours: it sometimes counts one line more than the text has.
 func (p *yamlParser) clamp(line, column int) Position {
-	last := p.at(len(p.data))
-	if line < 1 || line > p.lines() {
-		return last
+	if line < 1 || line > p.lines {
+		return p.end
 	}
 	return Position{File: p.name, Line: line, Column: max(column, 1)}
 }
 
-// lines counts lines as YAML does: a lone carriage return ends one, too.
-func (p *yamlParser) lines() int {
-	breaks := bytes.Count(p.data, []byte("\n")) + bytes.Count(p.data, []byte("\r")) - bytes.Count(p.data, []byte("\r\n")) +
-		bytes.Count(p.data, []byte("\u0085"))
-	return breaks + 1
+// countLines counts lines as YAML does: a lone carriage return ends one, too.
+func countLines(data []byte) int {
+	return 1 + bytes.Count(data, []byte("\n")) + bytes.Count(data, []byte("\r")) - bytes.Count(data, []byte("\r\n"))
 }
 
 func (p *yamlParser) refuse(at Position, message string) {
