@@ -212,6 +212,27 @@ func TestProxyNotTrusted(t *testing.T) {
 	}
 }
 
+// TestNginxLogInPage adds the line that sends people to a log-in page.
+func TestNginxLogInPage(t *testing.T) {
+	nginx := proxies[0]
+	h := openFailing(t, nginx, startGatehouseFor(t, nginx), func(_, text string) string {
+		return strings.Replace(text, "server_name _;", "server_name _;\n    error_page 401 =303 https://login.example.org/;", 1)
+	})
+	got := h.send(t, "GET /films", "Accept: text/html")
+	h.refused(t, got, http.StatusSeeOther)
+	if to := got.header.Get("Location"); to != "https://login.example.org/" {
+		t.Errorf("Location = %q", to)
+	}
+	h.refused(t, h.send(t, "GET /admin", alice), http.StatusForbidden)
+}
+
+// startGatehouseFor is startGatehouse, unless the proxy is missing.
+func startGatehouseFor(t *testing.T, p proxy) string {
+	t.Helper()
+	p.need(t)
+	return startGatehouse(t)
+}
+
 // TestHAProxyScriptDoesNotRun breaks the Lua file: what it did not allow is refused by the configuration.
 func TestHAProxyScriptDoesNotRun(t *testing.T) {
 	for _, broken := range [][2]string{
@@ -222,7 +243,7 @@ func TestHAProxyScriptDoesNotRun(t *testing.T) {
 	} {
 		t.Run(broken[1], func(t *testing.T) {
 			t.Parallel()
-			h := openFailing(t, proxies[2], startGatehouse(t), func(file, text string) string {
+			h := openFailing(t, proxies[2], startGatehouseFor(t, proxies[2]), func(file, text string) string {
 				return strings.ReplaceAll(text, broken[0], broken[1])
 			})
 			h.refused(t, h.send(t, "GET /films", alice), http.StatusServiceUnavailable)
@@ -248,8 +269,7 @@ func TestNginxAsksInEveryLocation(t *testing.T) {
     }
     location / {`
 	nginx := proxies[0]
-	nginx.need(t)
-	h := &house{proxy: nginx, app: startApp(t), ask: startRelay(t, startGatehouse(t))}
+	h := &house{proxy: nginx, app: startApp(t), ask: startRelay(t, startGatehouseFor(t, nginx))}
 	h.addr = start(t, nginx, places{auth: h.ask.addr, app: h.app.addr, edit: func(file, text string) string {
 		_, rest, _ := strings.Cut(text, "include ")
 		snippets, _, _ := strings.Cut(rest, "/gatehouse-auth.conf")

@@ -49,6 +49,9 @@ func (p proxy) is(name string) bool { return p.name == name }
 func (p proxy) path(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath(p.binary)
+	if err != nil {
+		path, err = exec.LookPath("/usr/sbin/" + p.binary) // Debian keeps them there, out of a user's way
+	}
 	if err != nil && os.Getenv("GATEHOUSE_TEST_PROXIES") == "1" {
 		t.Fatalf("%s is not installed and GATEHOUSE_TEST_PROXIES=1: install the package %s", p.binary, p.binary)
 	}

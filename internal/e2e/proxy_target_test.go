@@ -59,6 +59,24 @@ var targetRows = []row{
 			}
 		}
 	}},
+	{"an absolute target cannot choose another host than Host", func(t *testing.T, h *house) {
+		for _, host := range []string{"Host: app.example", "Host: APP.example:81", "Host: evil.example.app.example", "Host: evil.exampleX"} {
+			got := h.send(t, "GET http://evil.example/public/x", alice, host)
+			if h.is("traefik") { // Go's server takes the host of the target everywhere
+				want(t, h.reached(t, got), "Host", "evil.example")
+				continue
+			}
+			h.refused(t, got, http.StatusBadRequest)
+		}
+	}},
+	{"a host may have a port, capitals and a last dot", func(t *testing.T, h *house) {
+		for _, host := range []string{"app.example:8443", "App.Example", "127.0.0.1:81", "[::1]:81", "app.example."} {
+			m := h.reached(t, h.send(t, "GET /public/x", alice, "Host: "+host))
+			if q := h.asked(t); q.host != m.one("Host") || m.one("Host") != host {
+				t.Errorf("sent %q, judged %q, forwarded %q", host, q.host, m.one("Host"))
+			}
+		}
+	}},
 	{"a target that is not a path is refused", func(t *testing.T, h *house) {
 		for _, line := range []string{"GET http:http://int/admin", "GET http:/admin", "OPTIONS *", "GET *", "GET admin", "GET ?x", "GET app.example:80"} {
 			got := h.send(t, line, alice)
