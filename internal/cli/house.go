@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -38,6 +39,9 @@ type house struct {
 	suite    *explain.Suite // nil without tests
 	tested   int            // how many policy tests have passed
 	content  [32]byte       // of the files that it was made from
+	// secureOnly: the public URL is https, so browsers may be told to never try http (RFC 6797). A sample on this machine must not tell them
+	// so of localhost.
+	secureOnly bool
 }
 
 // Surroundings are what outlives a configuration.
@@ -85,7 +89,7 @@ func (b *builder) fault(path, format string, args ...any) {
 // build compiles c. The error is of type [config.Faults].
 func build(c *config.Config, around *surroundings) (*house, error) {
 	b := &builder{cfg: c, around: around}
-	h := &house{cfg: c, tokens: b.tokens()}
+	h := &house{cfg: c, tokens: b.tokens(), secureOnly: strings.HasPrefix(c.Server.PublicURL, "https://")}
 	rules := b.rules()
 	trusted := b.trusted()
 	upstreams := b.upstreams()

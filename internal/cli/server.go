@@ -171,7 +171,11 @@ func needRestart(before, after *config.Config) []string {
 // handler is the main listener's: every request gets an id, a line in the access log and, if it is denied, a place among the denials.
 func (s *server) handler() http.Handler {
 	return guard.Observe(s.recovering(func(w http.ResponseWriter, r *http.Request) {
-		s.house.Load().handler.ServeHTTP(w, r)
+		h := s.house.Load()
+		if r.TLS != nil && h.secureOnly {
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		h.handler.ServeHTTP(w, r)
 	}), s.around.now, s.done)
 }
 
