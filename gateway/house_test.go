@@ -107,6 +107,7 @@ type house struct {
 	addr string
 	app  *app
 	log  *logBook
+	end  func() // ends the front and its connections to the upstream
 }
 
 // A plan is what a house is built from. Its zero value is the usual one.
@@ -148,7 +149,8 @@ func build(t testing.TB, p plan) *house {
 	}
 	server := newServer(handler, h.log)
 	server.Start()
-	t.Cleanup(server.Close)
+	h.end = func() { server.Close(); proxy.Close() }
+	t.Cleanup(h.end)
 	h.addr = server.Listener.Addr().String()
 	return h
 }

@@ -59,6 +59,15 @@ func (s seen) all(name string) []string {
 	return values
 }
 
+// trailer returns the lines behind the last chunk.
+func (s seen) trailer() []string {
+	if len(s.all("Transfer-Encoding")) == 0 {
+		return nil
+	}
+	_, rest, _ := strings.Cut("\r\n"+s.body, "\r\n0\r\n")
+	return strings.Split(rest, "\r\n")
+}
+
 // flat is a field's name as a CGI server reads it: lighttpd and old Apache turn everything but letters and digits into one character.
 func flat(name string) string {
 	return strings.Map(func(c rune) rune {
@@ -72,7 +81,7 @@ func flat(name string) string {
 // like returns the lines of head and trailer whose field a CGI server would take for name.
 func (s seen) like(name string) []string {
 	var found []string
-	for _, line := range slices.Concat(s.fields(), strings.Split(s.body, "\r\n")) {
+	for _, line := range slices.Concat(s.fields(), s.trailer()) {
 		if n, _, ok := strings.Cut(line, ":"); ok && flat(n) == flat(name) {
 			found = append(found, line)
 		}
@@ -86,7 +95,8 @@ type app struct {
 	reply func(conn net.Conn, s seen) (keep bool)
 
 	mu    sync.Mutex
-	conns int
+	conns int // all that came in
+	open  int // those that are still open
 	list  []seen
 	cond  *sync.Cond
 }
@@ -112,6 +122,7 @@ func startApp(t testing.TB, reply func(conn net.Conn, s seen) (keep bool)) *app 
 			}
 			a.mu.Lock()
 			a.conns++
+			a.open++
 			number := a.conns
 			a.mu.Unlock()
 			go a.serve(conn, number)
@@ -139,7 +150,7 @@ func says(keep bool, text string) func(net.Conn, seen) bool {
 }
 
 func (a *app) serve(conn net.Conn, number int) {
-	defer conn.Close()
+	defer a.closed(conn)
 	r := bufio.NewReader(conn)
 	for {
 		s, err := readSeen(r)
@@ -155,6 +166,14 @@ func (a *app) serve(conn net.Conn, number int) {
 			return
 		}
 	}
+}
+
+func (a *app) closed(conn net.Conn) {
+	conn.Close()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.open--
+	a.cond.Broadcast()
 }
 
 // readSeen reads one request. Its framing is the strictest there is: what does not fit it shows up as the next request.
@@ -225,20 +244,35 @@ func (a *app) take() []seen {
 // await returns the requests once there are n of them.
 func (a *app) await(t testing.TB, n int) []seen {
 	t.Helper()
+	if !a.until(func() bool { return len(a.list) >= n }) {
+		t.Fatalf("the upstream saw fewer than %d requests", n)
+	}
+	return a.take()
+}
+
+// settled returns the requests once no connection is open any more, so that none can follow.
+func (a *app) settled(t testing.TB) []seen {
+	t.Helper()
+	if !a.until(func() bool { return a.open == 0 }) {
+		t.Fatal("connections to the upstream stay open")
+	}
+	return a.take()
+}
+
+// until waits for a condition of a's fields.
+func (a *app) until(condition func() bool) bool {
+	deadline := time.Now().Add(patience)
 	timer := time.AfterFunc(patience, a.cond.Broadcast)
 	defer timer.Stop()
-	deadline := time.Now().Add(patience)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for len(a.list) < n && time.Now().Before(deadline) {
+	for !condition() {
+		if time.Now().After(deadline) {
+			return false
+		}
 		a.cond.Wait()
 	}
-	if len(a.list) < n {
-		t.Fatalf("the upstream saw %d requests, want %d", len(a.list), n)
-	}
-	list := a.list
-	a.list = nil
-	return list
+	return true
 }
 
 // accepted returns how many connections have come in.
