@@ -49,7 +49,7 @@ func TestExplainAgreesWithTheLiveDecision(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	defer app.Close()
 	p := &program{ctx: t.Context(), now: time.Now}
-	src := source{"", func() (*config.Config, error) {
+	src := source{load: func() (*config.Config, error) {
 		return config.Parse("agreement.yaml", fmt.Appendf(nil, agreementConfig, app.URL), p.configOptions())
 	}}
 	s := newServer(src, logs.New(&bytes.Buffer{}, logs.Config{}), p.now)

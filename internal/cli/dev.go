@@ -71,7 +71,7 @@ func (c devCommand) source(p *program, upstream, socket string) (source, error) 
 			return source{}, err
 		}
 	}
-	return source{"", func() (*config.Config, error) {
+	return source{load: func() (*config.Config, error) {
 		opts := p.configOptions()
 		// The sample is the same for everybody: settings for a real server stay out of it.
 		opts.Environ = []string{

@@ -105,7 +105,7 @@ func (s *server) watch(ctx context.Context) (changed, ended chan struct{}) {
 	changed, ended = make(chan struct{}, 1), make(chan struct{})
 	files := func() []string {
 		if h := s.house.Load(); h != nil {
-			return h.watched()
+			return s.watched(h)
 		}
 		return nil
 	}

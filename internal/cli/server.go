@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -70,7 +71,7 @@ func (s *server) load() (*house, error) {
 		return nil, failedTests{result}
 	}
 	h.tested = result.Passed
-	h.content = contentOf(h.watched())
+	h.content = contentOf(s.watched(h))
 	return h, nil
 }
 
@@ -88,7 +89,14 @@ func contentOf(files []string) [sha256.Size]byte {
 // changed reports whether a file of the configuration in use has another content than when it was loaded.
 func (s *server) changed() bool {
 	h := s.house.Load()
-	return h.content != contentOf(h.watched())
+	return h.content != contentOf(s.watched(h))
+}
+
+// watched are the files that h was made from, and those that the last attempt to read the configuration asked for.
+func (s *server) watched(h *house) []string {
+	files := append(h.watched(), s.source.read.files()...)
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 // failedTests is the error of a configuration whose policy tests fail.

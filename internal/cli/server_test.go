@@ -20,7 +20,7 @@ func openServer(t *testing.T, out *bytes.Buffer, text string) *server {
 	t.Helper()
 	p := &program{ctx: t.Context(), now: time.Now}
 	set := logs.New(out, logs.Config{Format: "json"})
-	s := newServer(source{"", func() (*config.Config, error) { return config.Parse("test.yaml", []byte(text), p.configOptions()) }}, set, p.now)
+	s := newServer(source{load: func() (*config.Config, error) { return config.Parse("test.yaml", []byte(text), p.configOptions()) }}, set, p.now)
 	if err := s.open(); err != nil {
 		t.Fatal(err)
 	}

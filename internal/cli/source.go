@@ -3,7 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"sync"
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/problem"
@@ -24,6 +27,46 @@ type configFlag struct {
 type source struct {
 	name string                         // of the file, or "" where there is none
 	load func() (*config.Config, error) // the error is of type config.Faults
+	read *reading                       // what load has read; may be nil
+}
+
+// A reading remembers which files a configuration was read from, missing ones included: when they appear, the configuration is another one.
+type reading struct {
+	mu    sync.Mutex
+	names []string
+}
+
+// maxFile bounds what is read of a file; the configuration refuses what is that large.
+const maxFile = 4<<20 + 1
+
+func (r *reading) file(name string) ([]byte, error) {
+	r.mu.Lock()
+	if !slices.Contains(r.names, name) {
+		r.names = append(r.names, name)
+	}
+	r.mu.Unlock()
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+// begin forgets the files of the last time.
+func (r *reading) begin() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.names = nil
+}
+
+func (r *reading) files() []string {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.names)
 }
 
 // source finds the configuration. Without a file everything has its default.
@@ -31,11 +74,17 @@ func (f configFlag) source(p *program) source {
 	name := f.Config
 	if name == "" {
 		if _, err := os.Stat(usualFile); errors.Is(err, os.ErrNotExist) {
-			return source{"", func() (*config.Config, error) { return config.Default("(no configuration file)", p.configOptions()) }}
+			return source{load: func() (*config.Config, error) { return config.Default("(no configuration file)", p.configOptions()) }}
 		}
 		name = usualFile
 	}
-	return source{name, func() (*config.Config, error) { return config.Load(name, p.configOptions()) }}
+	read := &reading{}
+	return source{name, func() (*config.Config, error) {
+		read.begin()
+		opts := p.configOptions()
+		opts.ReadFile = read.file
+		return config.Load(name, opts)
+	}, read}
 }
 
 // hint says which file was not read although it lies there, or returns "".

@@ -81,6 +81,8 @@ func (p *yamlParser) explain(load *yaml.LoadError) string {
 		return "no value may begin with this character; indent with spaces, and put a text with special characters in quotes"
 	case strings.Contains(message, "mapping values are not allowed"):
 		return "a key and colon cannot stand here; check the indentation, or put a text with a colon in quotes"
+	case strings.Contains(message, "',' or"):
+		return "a comma or the closing bracket is missing before this; put a text with brackets in quotes, such as \"/films/{id}\""
 	case strings.Contains(message, "max depth"):
 		return tooDeep
 	case strings.ContainsAny(message, `"%`):
