@@ -45,8 +45,9 @@ func (l *loader) test(n *yaml.Node) policyTest {
 	}
 	before := len(l.faults)
 	keys := l.mapping(n, "name", "request", "headers", "as", "expect")
+	spelt := len(l.faults) == before // else what is missing is mostly what was misspelt
 	for _, required := range []string{"request", "expect"} {
-		if _, ok := keys[required]; !ok && len(l.faults) == before { // else it was mostly misspelt
+		if _, ok := keys[required]; !ok && spelt {
 			l.fault(n, "the test has no %s; a test says what is asked and what must come of it, see %s", required, guide)
 		}
 	}
@@ -141,10 +142,12 @@ func (l *loader) callers(test, n *yaml.Node, headers bool) []caller {
 
 // identity decodes a caller that the test makes up.
 func (l *loader) identity(n *yaml.Node) gatehouse.Identity {
+	before := len(l.faults)
 	keys := l.mapping(n, "subject", "roles", "scopes")
 	id := gatehouse.Identity{Kind: gatehouse.KindUser, Roles: l.texts(keys["roles"], "roles"), Scopes: l.texts(keys["scopes"], "scopes")}
 	subject, ok := keys["subject"]
 	switch {
+	case !ok && len(l.faults) > before: // it was mostly misspelt
 	case !ok:
 		l.fault(n, "the caller has no subject; write one such as {subject: alice}, or anonymous")
 	case subject != nil:

@@ -52,13 +52,9 @@ func findFiles(patterns []string, dir string) ([]string, Faults) {
 	var files []string
 	var faults Faults
 	for _, pattern := range patterns {
-		full := pattern
-		if !filepath.IsAbs(pattern) {
-			full = filepath.Join(escapePattern(dir), pattern)
-		}
-		found, err := filepath.Glob(full)
+		found, err := glob(pattern, dir)
 		switch {
-		case err != nil || pattern == "":
+		case err != nil:
 			faults = append(faults, Fault{File: quote(pattern), Message: "is not a pattern of file names; write one such as tests/*.yaml"})
 		case len(found) == 0:
 			faults = append(faults, Fault{File: pattern, Message: "matches no file in " + quote(filepath.Clean(dir)) + "; correct it, or write the tests (" + guide + ")"})
@@ -67,6 +63,17 @@ func findFiles(patterns []string, dir string) ([]string, Faults) {
 	}
 	slices.Sort(files)
 	return slices.Compact(files), faults
+}
+
+// glob returns the files that pattern, relative to dir, names.
+func glob(pattern, dir string) ([]string, error) {
+	switch {
+	case pattern == "":
+		return nil, filepath.ErrBadPattern // it would name the folder
+	case filepath.IsAbs(pattern):
+		return filepath.Glob(pattern)
+	}
+	return filepath.Glob(filepath.Join(escapePattern(dir), pattern))
 }
 
 // escapePattern keeps characters of a folder's name from being taken for a pattern.

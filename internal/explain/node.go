@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -154,7 +155,7 @@ func (l *loader) mapping(n *yaml.Node, known ...string) map[string]*yaml.Node {
 		switch {
 		case !isText(key):
 			l.fault(key, "a key must be a single word; known: %s", strings.Join(known, ", "))
-		case !contains(known, key.Value):
+		case !slices.Contains(known, key.Value):
 			l.fault(key, "unknown key %s%s", quote(key.Value), didYouMean(key.Value, known))
 		case twice:
 			l.fault(key, "%s stands here twice; keep one", key.Value)
@@ -166,15 +167,6 @@ func (l *loader) mapping(n *yaml.Node, known ...string) map[string]*yaml.Node {
 		}
 	}
 	return values
-}
-
-func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
 }
 
 // text returns n's text, or ok false and a fault if n is not a text or is empty.

@@ -82,13 +82,12 @@ func NewReport(v *guard.Verdict, status int) Report {
 	return r
 }
 
-// requirement is empty where nothing was required: the request never reached a rule, or there are none.
+// requirement is empty where nothing was required, because the request never reached a rule.
 func requirement(v *guard.Verdict) string {
-	text := v.Requirement()
-	if v.Request.Path == "" || v.Allowed() && text == "nobody" {
+	if v.Request.Path == "" {
 		return ""
 	}
-	return text
+	return v.Requirement()
 }
 
 func stepReport(s guard.Step) StepReport {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -48,8 +49,8 @@ func NewRequest(ctx context.Context, method, target, host string, headers []stri
 	if err != nil {
 		return nil, readFault(err)
 	}
-	if err := serverFault(r, hosts[0]); err != nil {
-		return nil, err
+	if !expectKnown(r.Header.Get("Expect")) {
+		return nil, refused("Expect knows 100-continue only; anything else is answered 417")
 	}
 	r.Body = http.NoBody
 	return r.WithContext(ctx), nil
@@ -123,10 +124,13 @@ func splitHeaders(lines []string, host string) (fields string, hosts []string, e
 		}
 	}
 	if len(hosts) == 0 {
-		hosts = []string{host}
+		hosts = []string{strings.Trim(host, " \t")}
 	}
-	if strings.ContainsFunc(hosts[0], func(c rune) bool { return c == '\r' || c == '\n' }) {
+	switch {
+	case strings.ContainsAny(hosts[0], "\r\n"):
 		return "", nil, errors.New("the host contains a line break: remove it")
+	case !httpguts.ValidHostHeader(hosts[0]):
+		return "", nil, refused("the host contains a character that no host has")
 	}
 	return b.String(), hosts, nil
 }
@@ -161,19 +165,8 @@ func readFault(err error) error {
 	return refused("Host, Content-Length or Transfer-Encoding stands there twice or has a value that is not allowed")
 }
 
-// serverFault does the checks that http.Server makes beyond http.ReadRequest.
-func serverFault(r *http.Request, host string) error {
-	expect := r.Header.Get("Expect")
+// expectKnown reports whether http.Server goes on with a request that has this Expect header; "" is none.
+func expectKnown(expect string) bool {
 	words := strings.FieldsFunc(expect, func(c rune) bool { return c == ' ' || c == ',' || c == '\t' })
-	known := expect == ""
-	for _, word := range words {
-		known = known || strings.EqualFold(word, "100-continue")
-	}
-	switch {
-	case !httpguts.ValidHostHeader(host):
-		return refused("the host contains a character that no host has")
-	case !known:
-		return refused("Expect knows 100-continue only; anything else is answered 417")
-	}
-	return nil
+	return expect == "" || slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, "100-continue") })
 }
