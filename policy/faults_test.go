@@ -126,6 +126,10 @@ func TestRuleFaults(t *testing.T) {
 
 		{"nothing wrong", policy.Rule{Methods: []string{"GET", "PURGE", "M-SEARCH"}, Host: "Example.ORG.", Path: "/a", Allow: policy.Role("admin")}, nil},
 		{"nobody may", policy.Rule{Path: "/a"}, nil},
+		{"every character that a method may have", policy.Rule{Methods: []string{"!#$%&'*+-.^_`|~azAZ09"}, Path: "/a"}, nil},
+		{"every sort of character that a scope may have", policy.Rule{Path: "/a", Allow: policy.Scope("!#[]~", "https://x/films?a=b&c")}, nil},
+		{"scope with what lies just outside", policy.Rule{Path: "/a", Allow: policy.Scope("a\x7f", "é")}, []fault{{0, "allow", "is not a scope"}}},
+		{"regex of the greatest length", policy.Rule{Regex: "/" + strings.Repeat("a", 1023)}, nil},
 		{"nobody may, within any", policy.Rule{Path: "/a", Allow: policy.Any(policy.Nobody(), policy.Role("admin"))}, nil},
 		{"regex with a prefix of its own", policy.Rule{Regex: `(/a|/b)`}, nil},
 	} {

@@ -13,7 +13,8 @@ import (
 type Rule struct {
 	// Name is how logs, explanations and tests call the rule. Empty: made from what the rule matches. Names must be unique.
 	Name string
-	// Methods is the method set. Empty means every method. GET covers HEAD.
+	// Methods is the method set. Empty means every method. GET covers HEAD. Of two rules with one pattern the sets must be apart, or
+	// one within the other: then the narrower one judges.
 	Methods []string
 	// Host is the exact host, any case, without port. Empty means any host.
 	Host string
@@ -21,6 +22,7 @@ type Rule struct {
 	// matches any number of segments, none included. Exactly one of Path and Regex must be given.
 	Path string
 	// Regex is a regular expression (RE2) that must match the whole decoded path, in which an encoded slash stands as %2F.
+	// One that can never be asked, because it does not start with / or patterns with ** take all that it could match, is a fault.
 	Regex string
 	// Allow is who may pass. The zero value lets nobody pass.
 	Allow Requirement

@@ -24,14 +24,14 @@ type Config struct {
 type Table struct {
 	roles    Roles
 	grants   grants
-	rules    []*Rule
 	hosts    map[string]*node
 	any      *node
 	regexes  []*Rule
 	methods  []string // DefaultMethods and those that rules name besides
 	fallback Requirement
 
-	regexSets map[regexKey][]*Rule // regexes by their text
+	rules     []*Rule              // all, while New runs
+	regexSets map[regexKey][]*Rule // regexes by their text, while New runs
 }
 
 // New compiles c, of which the table keeps no part that the caller could change. The error joins every fault that there is, those
@@ -56,6 +56,7 @@ func New(c Config) (*Table, error) {
 		faults = append(faults, t.add(&r, names))
 	}
 	faults = append(faults, t.checkDead())
+	t.rules, t.regexSets = nil, nil // they served to find faults
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
