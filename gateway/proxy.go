@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -162,7 +163,12 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			clear(w.Header())
 			maps.Copy(w.Header(), ours)
-			p.fail(w, r, p.upstreamProblem(r, up, err))
+			if errors.Is(r.Context().Err(), context.Canceled) { // by the client: nobody reads the answer, and nothing is wrong with the upstream
+				p.logger.LogAttrs(r.Context(), slog.LevelDebug, "the client went away", slog.String("upstream", up.name))
+				p.guard.Answers().Write(w, r, problem.New(problem.UpstreamUnreachable))
+				return
+			}
+			p.fail(w, r, upstreamProblem(up, err))
 		},
 	}
 	proxy.ServeHTTP(w, r)
@@ -275,9 +281,10 @@ func withPort(host, raw string) string {
 	return host
 }
 
-// mergeAnswer adds our fields to the upstream's answer. Where both speak, ours count; Vary is for both to say.
+// mergeAnswer adds our fields to the upstream's answer. Where both speak, ours count; Vary is for both to say. A guard with a list of origins
+// says Vary: Origin on every answer: then nobody else decides who may read it, whether or not this origin is in the list.
 func mergeAnswer(answer, ours http.Header) {
-	if ours.Get("Access-Control-Allow-Origin") != "" {
+	if slices.Contains(ours["Vary"], "Origin") {
 		for name := range answer {
 			if strings.HasPrefix(name, "Access-Control-") {
 				delete(answer, name)
@@ -298,15 +305,12 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, problem *problem.Pr
 	p.guard.Answers().Write(w, r, problem)
 }
 
-// upstreamProblem says whose fault it is that there is no answer.
-func (p *Proxy) upstreamProblem(r *http.Request, up *upstream, err error) *problem.Problem {
+// upstreamProblem says why there is no answer.
+func upstreamProblem(up *upstream, err error) *problem.Problem {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problem.New(problem.BodyTooLarge)
 	}
 	err = fmt.Errorf("upstream %s: %w", up.name, err)
-	if r.Context().Err() != nil && !errors.Is(r.Context().Err(), context.DeadlineExceeded) {
-		return problem.Wrap(problem.UpstreamUnreachable, fmt.Errorf("the client went away: %w", err))
-	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return problem.Wrap(problem.UpstreamTimeout, err)
 	}

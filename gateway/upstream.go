@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -29,7 +28,7 @@ type Upstream struct {
 // An upstream is an Upstream with its connections.
 type upstream struct {
 	name, scheme, host string
-	transport          *http.Transport
+	transport          *transport
 }
 
 func newUpstream(u Upstream) (*upstream, error) {
@@ -38,7 +37,7 @@ func newUpstream(u Upstream) (*upstream, error) {
 	}
 	t := &http.Transport{
 		Proxy:                  nil, // never by way of a proxy that the environment names
-		DialContext:            (&net.Dialer{Timeout: or(u.Connect, 5*time.Second)}).DialContext,
+		DialContext:            dial(or(u.Connect, 5*time.Second)),
 		TLSHandshakeTimeout:    or(u.Connect, 5*time.Second),
 		TLSClientConfig:        &tls.Config{RootCAs: u.RootCAs, MinVersion: tls.VersionTLS12},
 		ResponseHeaderTimeout:  or(u.Response, 60*time.Second),
@@ -63,7 +62,7 @@ func newUpstream(u Upstream) (*upstream, error) {
 	default:
 		return nil, fmt.Errorf("gateway: upstream %q: the scheme is http, https or h2c", u.Name)
 	}
-	return &upstream{u.Name, scheme, u.URL.Host, t}, nil
+	return &upstream{u.Name, scheme, u.URL.Host, &transport{Transport: t, h2c: u.URL.Scheme == "h2c"}}, nil
 }
 
 func or(d, fallback time.Duration) time.Duration {
