@@ -221,11 +221,19 @@ func (g *Guard) Answers() *problem.Writer {
 	return g.answers
 }
 
-// Rules returns the guard's table; it is empty if the guard has no rules, and nil for the zero Guard only.
-func (g *Guard) Rules() *policy.Table { return g.rules }
+// Rules returns the guard's table; it is empty if the guard has no rules, and nil only if the guard was not made by New.
+func (g *Guard) Rules() *policy.Table {
+	if g == nil {
+		return nil
+	}
+	return g.rules
+}
 
 // Strip removes the credentials of all carriers from the header of a request that is about to be forwarded.
 func (g *Guard) Strip(h http.Header) {
+	if g == nil {
+		return
+	}
 	for _, c := range g.carriers {
 		if stripper, ok := c.Carrier.(carrier.Stripper); ok {
 			stripper.Strip(h)
