@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,6 +29,9 @@ func isOrigin(o string) bool {
 		return false
 	}
 	port, defaults := u.Port(), map[string]string{"http": "80", "https": "443"}
+	if _, err := strconv.ParseUint(port, 10, 16); port != "" && err != nil {
+		return false
+	}
 	return defaults[u.Scheme] != "" && port != defaults[u.Scheme] && !strings.HasSuffix(u.Host, ":")
 }
 

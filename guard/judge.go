@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -27,6 +28,24 @@ func (g *Guard) Judge(r *http.Request) *Verdict {
 func (g *Guard) JudgeAs(r *http.Request, id gatehouse.Identity) *Verdict {
 	v := &Verdict{}
 	g.judge(r, v, &id)
+	return v
+}
+
+// Refuse returns the verdict of a request that a front refuses by itself with p, before it could be judged or after it may pass, so that it
+// is logged, counted and explained like any other. A front that refuses must answer with it.
+func (g *Guard) Refuse(r *http.Request, p *problem.Problem) *Verdict {
+	v := &Verdict{Problem: p, Principal: gatehouse.Anonymous()}
+	v.begin()
+	if o := observationOf(r.Context()); o != nil {
+		if o.verdict != nil {
+			*v = *o.verdict
+			v.steps, v.Problem = slices.Clone(o.verdict.steps), p
+		}
+		o.verdict = v
+	}
+	v.step(StageFront, "", string(p.Code), p.Err)
+	g.answers.Log(r, p)
+	g.countRefused(r, p.Code)
 	return v
 }
 

@@ -22,6 +22,7 @@ const (
 	StagePolicy     Stage = "policy"
 	StageDecision   Stage = "decision"
 	StageBody       Stage = "body"
+	StageFront      Stage = "front" // what a front refused by itself
 )
 
 // A Step is one thing that was looked at. It holds no credential.
