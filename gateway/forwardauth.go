@@ -65,29 +65,27 @@ var Dialects = []string{"nginx", "caddy", "traefik", "envoy", "haproxy"}
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	dialect, rest, _ := strings.Cut(strings.TrimPrefix(rawPath(r), f.prefix+"/"), "/")
 	if !slices.Contains(Dialects, dialect) || dialect != "envoy" && rest != "" {
-		f.refuse(w, r, dialect, problem.New(problem.NotFound))
+		f.refuse(w, r, dialect, f.guard.Refuse(r, problem.New(problem.NotFound)))
 		return
 	}
 	if !f.trusted.Trusts(guard.PeerAddr(r)) {
-		f.refuse(w, r, dialect, problem.New(problem.UntrustedProxy))
+		f.refuse(w, r, dialect, f.guard.Refuse(r, problem.New(problem.UntrustedProxy)))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), f.deadline)
 	defer cancel()
 	asked, p := f.asked(r.WithContext(ctx), dialect)
 	if p != nil {
-		f.refuse(w, r, dialect, p)
+		f.refuse(w, r, dialect, f.guard.Refuse(r, p))
 		return
 	}
 	v := f.guard.Judge(asked)
-	p = v.Problem
-	if p == nil {
-		if err := f.identity.set(w.Header(), v.Principal, f.guard.Rules().Roles(), true); err != nil {
-			p = problem.Wrap(problem.Unavailable, err)
-		}
+	if !v.Allowed() {
+		f.refuse(w, r, dialect, v)
+		return
 	}
-	if p != nil {
-		f.refuse(w, r, dialect, p)
+	if err := f.identity.set(w.Header(), v.Principal, f.guard.Rules().Roles(), true); err != nil {
+		f.refuse(w, r, dialect, f.guard.Refuse(asked, problem.Wrap(problem.Unavailable, err)))
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -104,8 +102,8 @@ func rawPath(r *http.Request) string {
 }
 
 // refuse answers a question with no, in a way that the dialect's proxy understands.
-func (f *ForwardAuth) refuse(w http.ResponseWriter, r *http.Request, dialect string, p *problem.Problem) {
-	answers := f.guard.Answers()
+func (f *ForwardAuth) refuse(w http.ResponseWriter, r *http.Request, dialect string, v *guard.Verdict) {
+	answers, p := f.guard.Answers(), v.Problem
 	status := answers.StatusOf(p.Code)
 	for _, name := range []string{f.identity.User, f.identity.Groups, f.identity.Email} {
 		w.Header().Set(name, "")

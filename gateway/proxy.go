@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
@@ -98,16 +97,8 @@ func NewProxy(c ProxyConfig) (*Proxy, error) {
 
 // checkGuard refuses a guard that leaves the decision to handlers: here there are none, and every request would pass.
 func checkGuard(g *guard.Guard) error {
-	if g == nil || g.Rules() == nil {
-		return errors.New("gateway: there is no guard: make one with guard.New")
-	}
-	unknown := "GATEHOUSE"
-	for g.Rules().Supports(unknown) {
-		unknown += "-X"
-	}
-	r := &http.Request{Method: unknown, URL: &url.URL{Path: "/"}, Host: "localhost", Header: http.Header{}}
-	if g.JudgeAs(r, gatehouse.Identity{}).Allowed() { // rules let no method pass that they do not know
-		return errors.New("gateway: the guard has no rules and would let every request pass: give guard.Config its Rules, or set DefaultDeny")
+	if !g.Enforces() {
+		return errors.New("gateway: the guard has no rules and would let every request pass: make it with guard.New, and give guard.Config its Rules or set DefaultDeny")
 	}
 	return nil
 }
@@ -115,6 +106,7 @@ func checkGuard(g *guard.Guard) error {
 // ServeHTTP judges r and forwards it if it may pass.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if conflict := p.trusted.checkForwarded(r); conflict != nil {
+		p.guard.Refuse(r, conflict)
 		p.guard.Answers().Write(w, r, conflict)
 		return
 	}

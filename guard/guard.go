@@ -221,6 +221,10 @@ func (g *Guard) Answers() *problem.Writer {
 	return g.answers
 }
 
+// Enforces reports whether [Guard.Handler] and [Guard.Judge] decide by rules. Without rules and without DefaultDeny they leave it to handlers, which is
+// no use to fronts that have none. A guard that was not made by New does not enforce: it only refuses.
+func (g *Guard) Enforces() bool { return g != nil && g.policy != nil && !g.open }
+
 // Rules returns the guard's table; it is empty if the guard has no rules, and nil only if the guard was not made by New.
 func (g *Guard) Rules() *policy.Table {
 	if g == nil {

@@ -44,6 +44,9 @@ func (g *Guard) Refuse(r *http.Request, p *problem.Problem) *Verdict {
 		o.verdict = v
 	}
 	v.step(StageFront, "", string(p.Code), p.Err)
+	if g == nil || g.answers == nil {
+		return v
+	}
 	g.answers.Log(r, p)
 	g.countRefused(r, p.Code)
 	return v
