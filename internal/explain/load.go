@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -129,7 +128,7 @@ func reason(err error) string {
 
 // parseTests reads the text of one file. It returns tests only if there is no fault.
 func parseTests(name string, data []byte) ([]policyTest, Faults) {
-	l := &loader{file: name, data: bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))}
+	l := newLoader(name, data)
 	root := l.document()
 	if len(l.faults) > 0 {
 		return nil, l.faults

@@ -263,6 +263,21 @@ func TestParseTestsRefuses(t *testing.T) {
 	}
 }
 
+// TestParseTestsIsBounded: a file that is nothing but faults, or nothing but nesting, is refused in a moment and in few words.
+func TestParseTestsIsBounded(t *testing.T) {
+	const size = maxFile / 8
+	for _, text := range []string{
+		strings.Repeat("a: b\n", size/5), "tests: [{request: [" + strings.Repeat("1,", size/2) + "]}]", "tests: [" + strings.Repeat("{as: {}},", size/9) + "]",
+		strings.Repeat("[", size), strings.Repeat("{a: ", size/4), strings.Repeat("- ", size/2), strings.Repeat("? ", size/2), "tests: " + strings.Repeat("!", size),
+		"tests: [" + strings.Repeat("&a b, ", size/6) + "]", "tests:\n  - " + strings.Repeat("x", size),
+	} {
+		tests, faults := parseTests("a.yaml", []byte(text))
+		if len(tests) > 0 || len(faults) == 0 || len(faults) > maxFaults || len(faults.Error()) > 300*maxFaults {
+			t.Errorf("parseTests(%.20q…): %d tests, %d faults in %d bytes, want up to %d faults", text, len(tests), len(faults), len(faults.Error()), maxFaults)
+		}
+	}
+}
+
 func TestParseTestsAccepts(t *testing.T) {
 	for _, text := range []string{
 		smallTest,
@@ -314,15 +329,11 @@ func TestDidYouMean(t *testing.T) {
 }
 
 func FuzzLoadTests(f *testing.F) {
-	page, err := os.ReadFile(filepath.Join("..", "..", filepath.FromSlash(guide)))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(page))
-	f.Add(exampleOf(f, string(page)))
+	// Small seeds: the fuzzer spends its time on shrinking what grows out of large ones.
 	f.Add(smallTest)
 	f.Add(`{"tests": [{"request": ["GET /"], "as": {"subject": "a"}, "expect": {"rule": "x"}}]}`)
 	f.Add("tests: [{request: GET /, expect: 401, headers: ['A: b']}, *a, &b c, !d e]\n---\n")
+	f.Add("tests:\n  - name: n\n    request: [GET http://a/b?c, POST /d]\n    as: [ci, anonymous]\n    expect: {status: 403, code: forbidden}\n")
 	f.Add("? [a]\n: {b: |2-\n   c}\n")
 	judge := judgeOf(newGuard(f, exampleRules, nil))
 	f.Fuzz(func(t *testing.T, text string) {

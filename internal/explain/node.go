@@ -15,11 +15,21 @@ import (
 // maxDepth bounds how deep a file may nest. The deepest useful one is the roles of a caller in a list.
 const maxDepth = 16
 
+// maxFaults is how many faults of one file are reported. Whoever has more has mistaken the format, or the file.
+const maxFaults = 1000
+
 // A loader reads one file and collects its faults. JSON is read as the YAML that it is.
 type loader struct {
 	file   string
 	data   []byte
+	lines  int
 	faults Faults
+}
+
+// newLoader returns a loader of data without its byte order mark.
+func newLoader(file string, data []byte) *loader {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	return &loader{file: file, data: data, lines: bytes.Count(data, []byte("\n")) + 1}
 }
 
 func (l *loader) whole(message string) {
@@ -27,13 +37,15 @@ func (l *loader) whole(message string) {
 }
 
 func (l *loader) fault(at *yaml.Node, format string, args ...any) {
-	l.faults = append(l.faults, l.place(at.Line, at.Column, fmt.Sprintf(format, args...)))
+	if len(l.faults) >= maxFaults {
+		return
+	}
+	l.place(at.Line, at.Column, fmt.Sprintf(format, args...))
 }
 
-// place makes a fault at a position of the YAML package, which sometimes counts a line more than the text has.
-func (l *loader) place(line, column int, message string) Fault {
-	last := bytes.Count(l.data, []byte("\n")) + 1
-	return Fault{File: l.file, Line: min(max(line, 1), last), Column: max(column, 1), Message: message}
+// place adds a fault at a position of the YAML package, which sometimes counts a line more than the text has.
+func (l *loader) place(line, column int, message string) {
+	l.faults = append(l.faults, Fault{File: l.file, Line: min(max(line, 1), l.lines), Column: max(column, 1), Message: message})
 }
 
 // document returns the root of the only document, checked for what no file needs; nil if there is none or it has faults.
@@ -92,7 +104,7 @@ func (l *loader) syntax(err error) {
 	case strings.ContainsAny(message, "\"%"):
 		message = "the text cannot be read from here on"
 	}
-	l.faults = append(l.faults, l.place(load.Mark.Line, load.Mark.Column, "not YAML: "+message))
+	l.place(load.Mark.Line, load.Mark.Column, "not YAML: "+message)
 }
 
 // check refuses what would make a file mean something other than what a reader sees.
