@@ -94,7 +94,13 @@ func obeyed(text string) bool {
 
 // TestReportTextIsClean: nothing that a client, a rule or a subject is called reaches the terminal.
 func TestReportTextIsClean(t *testing.T) {
-	const evil = "a\x1b[31m\nDENY\u202e\x00\xff"
+	for _, evil := range []string{"a\x1b[31m", "a\nDENY", "a\u202e", "a\x00", "a\xff"} {
+		testClean(t, evil)
+	}
+}
+
+func testClean(t *testing.T, evil string) {
+	t.Helper()
 	r := Report{RequestID: evil, Method: evil, Host: evil, Path: evil, Decision: Deny, Code: evil, Carrier: evil, Token: evil, Rule: evil, Requirement: evil,
 		Principal: PrincipalReport{Subject: evil, Kind: evil, Roles: []string{evil}, Scopes: []string{evil}}, Steps: []StepReport{{evil, evil, evil, evil}}}
 	got := text(t, r)

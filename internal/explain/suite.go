@@ -85,8 +85,6 @@ func (e expectation) met(r Report) bool {
 	switch {
 	case e.decision != "" && e.decision != r.Decision:
 		return false
-	case named && r.Decision != Deny:
-		return false
 	case e.code != "" && e.code != r.Code:
 		return false
 	case e.status != 0 && e.status != r.Status:
