@@ -165,3 +165,13 @@ func TestNewToken(t *testing.T) {
 		t.Errorf("a new token in a header = %+v, %v", id, err)
 	}
 }
+
+// TestHashToken is SHA-256 for tokens of every length.
+func TestHashToken(t *testing.T) {
+	for _, n := range []int{0, 1, 31, 32, 33, 59, 127, 128, 129, 1000, 8 << 10} {
+		token := strings.Repeat("t", n)
+		if got := carrier.HashToken(token); got != sha256.Sum256([]byte(token)) {
+			t.Errorf("HashToken of %d bytes is not their SHA-256", n)
+		}
+	}
+}

@@ -82,6 +82,6 @@ func TokenAuth(find carrier.Lookup, options ...Option) (*Guard, error) {
 
 // isScheme: RFC 9110, section 11.1, a token.
 func isScheme(s string) bool {
-	const chars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-	return s != "" && strings.Trim(strings.ToLower(s), chars) == ""
+	const chars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	return s != "" && strings.Trim(s, chars) == ""
 }
