@@ -32,6 +32,8 @@ type Report struct {
 	// Code is the problem's code and Status the answer's status; empty and 0 if unknown.
 	Code   string `json:"code,omitempty"`
 	Status int    `json:"status,omitempty"`
+	// Detail is what the caller was told to do: the problem's own text, or the catalogue's. Empty if there is no problem.
+	Detail string `json:"detail,omitempty"`
 	// Principal is who was judged.
 	Principal PrincipalReport `json:"principal"`
 	// Carrier and Token name what the caller was known by.
@@ -72,7 +74,10 @@ func NewReport(v *guard.Verdict, status int) Report {
 	}
 	r.Method, r.Host, r.Path = v.Request.Method, v.Request.Host, v.Request.Path
 	r.Code, r.Carrier, r.Token, r.Rule = string(v.Reason()), v.Carrier, v.TokenID, v.RuleName()
-	r.Requirement = requirement(v)
+	r.Requirement, r.Detail = requirement(v), catalogued(r.Code)
+	if v.Problem != nil && v.Problem.Detail != "" {
+		r.Detail = v.Problem.Detail
+	}
 	if p := v.Principal; !p.IsAnonymous() {
 		r.Principal = PrincipalReport{Subject: p.Subject, Kind: string(p.Kind), Roles: p.Roles, Scopes: p.Scopes}
 	}
@@ -80,6 +85,12 @@ func NewReport(v *guard.Verdict, status int) Report {
 		r.Steps = append(r.Steps, stepReport(s))
 	}
 	return r
+}
+
+// catalogued returns what the catalogue tells callers to do about code, "" if it does not have it.
+func catalogued(code string) string {
+	info, _ := problem.Lookup(problem.Code(code))
+	return info.Detail
 }
 
 // requirement is empty where nothing was required, because the request never reached a rule.
@@ -126,8 +137,8 @@ func (r Report) WriteText(w io.Writer) error {
 		}
 	}
 	b.WriteString("\n" + r.stepsText("  "))
-	if info, ok := problem.Lookup(problem.Code(r.Code)); ok {
-		b.WriteString("\n" + info.Detail + "\n")
+	if r.Detail != "" {
+		b.WriteString("\n" + clean(r.Detail) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

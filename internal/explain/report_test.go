@@ -102,7 +102,7 @@ func TestReportTextIsClean(t *testing.T) {
 func testClean(t *testing.T, evil string) {
 	t.Helper()
 	r := Report{RequestID: evil, Method: evil, Host: evil, Path: evil, Decision: Deny, Code: evil, Carrier: evil, Token: evil, Rule: evil, Requirement: evil,
-		Principal: PrincipalReport{Subject: evil, Kind: evil, Roles: []string{evil}, Scopes: []string{evil}}, Steps: []StepReport{{evil, evil, evil, evil}}}
+		Principal: PrincipalReport{Subject: evil, Kind: evil, Roles: []string{evil}, Scopes: []string{evil}}, Steps: []StepReport{{evil, evil, evil, evil}}, Detail: evil}
 	got := text(t, r)
 	if obeyed(got) {
 		t.Errorf("WriteText = %q, want nothing that a terminal would obey", got)
@@ -119,6 +119,7 @@ func TestReportJSON(t *testing.T) {
 	g := newGuard(t, exampleRules, nil)
 	got, err := json.Marshal(NewReport(g.Judge(newRequest(t, "GET", "/films/1")), 401))
 	const want = `{"method":"GET","host":"localhost","path":"/films/1","decision":"deny","code":"no_credential","status":401,` +
+		`"detail":"The request carries no credential. Send one in the way that the WWW-Authenticate header names.",` +
 		`"principal":{"kind":"anonymous"},"rule":"read films","requirement":"role basic","steps":[` +
 		`{"stage":"target","subject":"/films/1","outcome":"canonical"},{"stage":"rule","subject":"read films","outcome":"most specific"},` +
 		`{"stage":"carrier","subject":"Authorization: Token","outcome":"nothing","error":"no credential"},{"stage":"decision","outcome":"unauthorized"}]}`
@@ -330,12 +331,20 @@ func TestReportTextTellsOfAWriter(t *testing.T) {
 	}
 }
 
-// TestEveryCodeHasAWayOut: the last line of a denial says what to do, for each code.
+// TestEveryCodeHasAWayOut: the last line of a denial says what to do, for each code, and in the problem's own words if it has some.
 func TestEveryCodeHasAWayOut(t *testing.T) {
 	for _, info := range problem.Catalogue {
-		lines := strings.Split(strings.TrimSpace(text(t, Report{Decision: Deny, Code: string(info.Code), Status: info.Status})), "\n")
-		if last := lines[len(lines)-1]; last != info.Detail {
-			t.Errorf("%s: the last line is %q, want %q", info.Code, last, info.Detail)
+		for own, want := range map[string]string{"": info.Detail, "Do this.": "Do this."} {
+			report := NewReport(&guard.Verdict{Problem: &problem.Problem{Code: info.Code, Detail: own}}, info.Status)
+			ring := NewRing(1)
+			ring.AddReport("a", time.Time{}, report)
+			kept, _ := ring.Get("a")
+			for _, r := range []Report{report, kept} {
+				lines := strings.Split(strings.TrimSpace(text(t, r)), "\n")
+				if last := lines[len(lines)-1]; last != want {
+					t.Errorf("%s: the last line is %q, want %q", info.Code, last, want)
+				}
+			}
 		}
 	}
 	if !slices.Contains(strings.Split(text(t, Report{Decision: Deny, Code: "made_up"}), "\n"), "DENY made_up") {

@@ -29,10 +29,16 @@ func NewRing(n int) *Ring { return &Ring{size: max(n, 0), byID: map[string]int{}
 // Add remembers the denial of request id at the time at, answered with status. Texts are cut: what a client chose cannot fill the memory. Requests
 // that were let through, those without an id, and those that no guard has judged (v is nil) are not remembered. Add keeps nothing of v.
 func (r *Ring) Add(id string, at time.Time, v *guard.Verdict, status int) {
-	if r.size == 0 || id == "" || v == nil || v.Allowed() {
+	if v != nil {
+		r.AddReport(id, at, NewReport(v, status))
+	}
+}
+
+// AddReport is Add for a report, say one that [Report.For] has given the path of a request that could not be judged.
+func (r *Ring) AddReport(id string, at time.Time, report Report) {
+	if r.size == 0 || id == "" || report.Decision != Deny {
 		return
 	}
-	report := NewReport(v, status)
 	if !at.IsZero() {
 		report.Time = at.UTC().Format(time.RFC3339)
 	}
@@ -103,6 +109,11 @@ func pack(report Report) string {
 	p.text(report.Token, maxName)
 	p.text(report.Rule, maxName)
 	p.text(report.Requirement, maxText)
+	own := report.Detail
+	if own == catalogued(report.Code) {
+		own = "" // it need not be kept
+	}
+	p.text(own, maxText)
 	steps := min(len(report.Steps), maxSteps)
 	p.text(strconv.Itoa(steps), 2)
 	for _, s := range report.Steps[:steps] {
@@ -124,6 +135,9 @@ func unpack(packed string) Report {
 	r.Status = u.number()
 	r.Principal.Subject, r.Principal.Kind = u.text(), u.text()
 	r.Carrier, r.Token, r.Rule, r.Requirement = u.text(), u.text(), u.text(), u.text()
+	if r.Detail = u.text(); r.Detail == "" {
+		r.Detail = catalogued(r.Code)
+	}
 	for range u.number() {
 		step := StepReport{Stage: u.text(), Subject: u.text(), Outcome: u.text(), Error: u.text()}
 		if step.Stage == "" {

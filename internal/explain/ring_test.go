@@ -81,6 +81,21 @@ func TestRingForgetsTheOldest(t *testing.T) {
 	}
 }
 
+func TestRingTakesReports(t *testing.T) {
+	g, r := newGuard(t, exampleRules, nil), newRequest(t, "GET", "/a/../b?x=1")
+	ring := NewRing(2)
+	ring.AddReport("a", time.Time{}, NewReport(g.Judge(r), 400).For(r))
+	if got, ok := ring.Get("a"); !ok || got.Method != "GET" || got.Path != "/a/../b" || got.Host != "localhost" {
+		t.Errorf("Get = %+v, %v, want the request as it was sent, without its query", got, ok)
+	}
+	for _, report := range []Report{{}, {Decision: Allow}, NewReport(g.Judge(newRequest(t, "GET", "/docs")), 0)} {
+		ring.AddReport("b", time.Time{}, report)
+		if _, ok := ring.Get("b"); ok {
+			t.Errorf("AddReport(%+v) is remembered, want denials only", report)
+		}
+	}
+}
+
 // hostileVerdict has every text as long as a client, or an operator, can make it.
 func hostileVerdict(size int) *guard.Verdict {
 	long := strings.Repeat("ä", size/2)
