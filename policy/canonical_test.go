@@ -140,6 +140,7 @@ func TestCanonicalTargets(t *testing.T) {
 	)
 	run("encoded slashes",
 		takes("/a%2Fb", "/a%2Fb", "/a%2Fb"), takes("/a%2fb", "/a%2Fb", "/a%2Fb"), takes("/%2F", "/%2F", "/%2F"), takes("/a%2F%2Fb", "/a%2F%2Fb", "/a%2F%2Fb"),
+		takes("/a%2f/b", "/a%2F/b", "/a%2F/b"), takes("/a/%2fb", "/a/%2Fb", "/a/%2Fb"), refuses("/a%2f//b", empty), refuses("/a//%2fb", empty), refuses("/a%2f;x", empty),
 		takes("/http%3a%2f%2fx/", "/http%3A%2F%2Fx/", "/http:%2F%2Fx/"),
 	)
 	run("fragments",
@@ -286,6 +287,9 @@ func TestCanonicalMadeByHand(t *testing.T) {
 		{"relative", &url.URL{Path: "a"}, ""},
 		{"opaque", &url.URL{Opaque: "//x/admin", Path: "/a"}, ""},
 		{"fragment", &url.URL{Path: "/a", Fragment: "x"}, ""},
+		{"fragment in the raw path", &url.URL{Path: "/a#b", RawPath: "/a#b"}, ""},
+		{"bad escape in the raw path", &url.URL{Path: "/a\x02", RawPath: "/a%2"}, ""},
+		{"half a bad escape", &url.URL{Path: "/a%2z", RawPath: "/a%2z"}, ""},
 		{"user", &url.URL{Path: "/a", User: url.User("jack")}, ""},
 		{"fragment in the query", &url.URL{Path: "/a", RawQuery: "x#y"}, ""},
 		{"line end in the query", &url.URL{Path: "/a", RawQuery: "x\r\ny"}, ""},

@@ -58,7 +58,7 @@ func TestPatternFaults(t *testing.T) {
 		{"/films?x", "no query"}, {"/films#x", "no query"}, {"/films;x", "no query"}, {"/films%3bx", "no parameters"}, {"/films%3B", "no parameters"},
 		{"/..", "dot segment"}, {"/a/../b", "dot segment"}, {"/.", "dot segment"}, {"/a/%2e%2E/b", "dot segment"}, {"/a/..%2fb", "dot segment"},
 		{`/a\b`, "backslash"}, {"/a%5cb", "backslash"}, {"/a%00", "control character"}, {"/a\x7f", "control character"}, {"/a%c2%85", "control character"}, {"/a\n", "control character"},
-		{"/a%", "bad escape"}, {"/a%2", "bad escape"}, {"/a%zz", "bad escape"}, {"/%c0%ae", "not UTF-8"}, {"/\xff", "not UTF-8"},
+		{"/a%", "bad escape"}, {"/a%2", "bad escape"}, {"/a%zz", "bad escape"}, {"/a%2z", "bad escape"}, {"/a%z2", "bad escape"}, {"/%c0%ae", "not UTF-8"}, {"/\xff", "not UTF-8"},
 
 		{"/", ""}, {"/**", ""}, {"/films", ""}, {"/films/", ""}, {"/films/{id}", ""}, {"/films/{id}/", ""}, {"/films/**", ""}, {"/{a}/{b}/**", ""}, {"/a.b/..c", ""},
 		{"/a%40b", ""}, {"/é", ""}, {"/a b", ""}, {"/a%2Fb", ""}, {"/%7Bid%7D", ""}, {"/%2A%2a", ""}, {"/a%3Fb", ""}, {"/{film.id:x-1_y}", ""},
@@ -263,6 +263,7 @@ func TestDeadRegexes(t *testing.T) {
 		{[]string{"* ~/(films|x)/a", "* /films/**"}, nil, ""},
 		{[]string{"* ~/films/a", "* /films/{id}"}, nil, ""},
 		{[]string{"* ~/a/b/c", "* /{x}/**"}, nil, ""},
+		{[]string{"* ~/x/b/c", "* /{x}/**"}, nil, ""},
 		{[]string{"* ~/films/x.*", "GET /films/**"}, nil, ""},
 		{[]string{"GET,POST ~/a", "GET /**"}, nil, ""},
 		{[]string{"GET ~/a", "HEAD /**"}, nil, ""},
