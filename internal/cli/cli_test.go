@@ -30,3 +30,14 @@ func TestSampleOfDevIsValid(t *testing.T) {
 		t.Fatalf("the configuration of dev is refused:\n%v", err)
 	}
 }
+
+func TestCalled(t *testing.T) {
+	for program, want := range map[string]string{
+		"gatehouse": "gatehouse", "./gatehouse": "./gatehouse", "/usr/bin/gatehouse": "/usr/bin/gatehouse",
+		"/tmp/go-build123/b001/exe/gatehouse": "go run ./cmd/gatehouse",
+	} {
+		if got := called(program); got != want {
+			t.Errorf("called(%q) = %q, want %q", program, got, want)
+		}
+	}
+}

@@ -154,6 +154,14 @@ func (c devCommand) welcome(p *program, cfg *config.Config, addr net.Addr) {
 	for _, t := range trials {
 		fmt.Fprintf(&b, "  # %d: %s\n  %s%s%s%s\n", t.status, t.about, curl, t.args, base, t.path)
 	}
-	fmt.Fprintf(&b, "\nWhy was a request denied? Take the id from its X-Request-Id header:\n\n  go run ./cmd/gatehouse explain --admin unix:%s --request ID\n\n", cfg.Server.Admin.Listen.Address)
+	fmt.Fprintf(&b, "\nWhy was a request denied? Take the id from its X-Request-Id header:\n\n  %s explain --admin unix:%s --request ID\n\n", called(os.Args[0]), cfg.Server.Admin.Listen.Address)
 	fmt.Fprint(p.stdout, b.String())
+}
+
+// called returns how the program was called, for lines to paste. "go run" leaves a program that nobody can call again.
+func called(program string) string {
+	if strings.Contains(program, "go-build") {
+		return "go run ./cmd/gatehouse"
+	}
+	return program
 }

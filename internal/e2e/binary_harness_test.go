@@ -207,6 +207,27 @@ func (g *gate) line(t *testing.T, texts ...string) string {
 	}
 }
 
+// printed waits until standard output holds the text and returns everything that was printed.
+func (g *gate) printed(t *testing.T, text string) string {
+	t.Helper()
+	deadline := time.After(calm)
+	for {
+		all, more := g.stdout.now()
+		if strings.Contains(all, text) {
+			return all
+		}
+		select {
+		case <-more:
+		case <-deadline:
+			t.Fatalf("no %q on standard output after %v:\n%s", text, calm, all)
+		case <-g.ended:
+			if !strings.Contains(g.stdout.String(), text) {
+				t.Fatalf("gatehouse ended with code %d and printed:\n%s%s", g.code, g.stdout, g.tail())
+			}
+		}
+	}
+}
+
 // said reports whether a line behind the first skip ones holds every text.
 func (g *gate) said(skip int, texts ...string) bool {
 	for _, line := range g.stderr.lines(skip) {
