@@ -135,6 +135,8 @@ func testToken(s string) string {
 		return "looks like a hash; write {name: NAME, hash: sha256:…}, or the hash itself would be the token"
 	case !isVisible(s):
 		return "cannot travel in a header; a token has no spaces, no control characters and only ASCII"
+	case strings.ContainsAny(s, `,"`):
+		return "has a comma or a quote, which no credential may hold: two tokens in one header must not look like one; make another token"
 	}
 	return ""
 }
