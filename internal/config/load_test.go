@@ -171,7 +171,7 @@ func TestTextsThatPass(t *testing.T) {
 		"server: {http: {host: localhost, port: 0}}", "server: {http: {host: '::', port: 65535}}", "server: {prefix: ''}", "server: {prefix: /a/b-c.d~e}",
 		"server: {admin: {listen: 'unix:/run/gatehouse.sock'}}", "server: {admin: {listen: '[::1]:9901'}}", "server: {admin: {listen: 'localhost:0'}}",
 		"server: {public_url: 'http://localhost:8080'}", "server: {public_url: 'https://[::1]:8443'}", "server: {trusted_proxies: []}",
-		"server: {http: {allowed_tokens: ['!#~\"', no, on, 1.2.3, 2027-01-31]}}", "server: {http: {allowed_tokens: []}}", "server: {tls: , http: , admin: }",
+		"server: {http: {allowed_tokens: ['!#~', no, on, 1.2.3, 2027-01-31]}}", "server: {http: {allowed_tokens: []}}", "server: {tls: , http: , admin: }",
 		"carriers: [{header: Api-Key}]", "roles: {'a.b:c-d_e': 7}", "roles: []", "cors: {origins: ['http://[::1]:3000']}",
 		"rules: [{path: /, methods: [QUERY, M-SEARCH], host: '[::1]', allow: nobody}]", "rules: [{regex: '/(a|b)', allow: {scope: a}}]",
 		"limits: {refused: {budget: 1, per: .5s}}", "errors: {status: {}}", "log: {level: []}", "log: {level: [{logger: limit, level: cRITICAL}]}",
