@@ -174,8 +174,10 @@ func (g *Guard) refused(r *http.Request) (err error) {
 // countsAsRefused: what a client is refused for its own doing. Unknown paths do not count, or a page with broken links would lock itself out.
 func countsAsRefused(code problem.Code) bool {
 	switch code {
-	case problem.NotFound, problem.MethodNotAllowed, problem.Unavailable, problem.TooManyRequests, problem.Internal:
+	case problem.NotFound, problem.MethodNotAllowed, problem.TooManyRequests:
 		return false
+	case problem.Unavailable, problem.Internal, problem.UpstreamUnreachable, problem.UpstreamTimeout, problem.BadForward:
+		return false // ours, the application's or the proxy's
 	}
 	return true
 }
