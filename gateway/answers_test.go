@@ -3,8 +3,10 @@ package gateway_test
 import (
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -200,6 +202,8 @@ const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\nX-Poison: 1\r\n\r\nPOISO
 
 // TestAnswersStayApart: what an upstream sends beyond an answer never becomes the answer to somebody else's request.
 func TestAnswersStayApart(t *testing.T) {
+	log.SetOutput(io.Discard) // net/http tells the standard logger what it found
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	for name, row := range map[string]struct{ attack, answer string }{
 		"behind a body":          {"GET /a", ok + poison},
 		"behind no body":         {"GET /a", "HTTP/1.1 204 No Content\r\n\r\n" + poison},

@@ -37,7 +37,7 @@ func TrustAllProxies() *Trusted {
 }
 
 func parseNetwork(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
+	if a, err := netip.ParseAddr(s); err == nil && !strings.Contains(s, "/") { // a zone may be "eth0/64"
 		a = a.Unmap().WithZone("")
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
