@@ -47,12 +47,22 @@ func Rules(highest string) []policy.Rule {
 // Handler returns the routes. answers writes the problems.
 func (s *Server) Handler(answers *problem.Writer) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { state(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", s.Metrics)
-	mux.Handle("GET /admin/explain/{id}", answers.Handler(s.explain))
+	for path, handler := range map[string]http.Handler{
+		"/healthz":            http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { state(w, http.StatusOK, "ok") }),
+		"/readyz":             http.HandlerFunc(s.ready),
+		"/metrics":            s.Metrics,
+		"/admin/explain/{id}": answers.Handler(s.explain),
+	} {
+		mux.Handle("GET "+path, handler)
+		mux.Handle(path, answers.Handler(readOnly))
+	}
 	mux.Handle("/", answers.Handler(func(http.ResponseWriter, *http.Request) error { return problem.New(problem.NotFound) }))
 	return mux
+}
+
+// readOnly answers every other method: nothing here changes by a request.
+func readOnly(http.ResponseWriter, *http.Request) error {
+	return &problem.Problem{Code: problem.MethodNotAllowed, Allow: []string{http.MethodGet, http.MethodHead}}
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {

@@ -206,16 +206,23 @@ func uncontinued(t *testing.T, addr, raw string) reply {
 	t.Helper()
 	conn := dial(t, addr)
 	go io.WriteString(conn, raw) // the server may refuse before it has read all
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	got, err := readOne(conn, raw)
 	if err != nil {
 		t.Fatalf("the answer to %q: %v", firstLine(raw), err)
 	}
+	return got
+}
+
+// readOne reads the first answer on a connection.
+func readOne(conn net.Conn, raw string) (reply, error) {
+	method, _, _ := strings.Cut(raw, " ")
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		return reply{}, err
+	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		t.Errorf("the body of the answer to %q: %v", firstLine(raw), err)
-	}
-	return reply{response.StatusCode, response.Header, string(body)}
+	return reply{response.StatusCode, response.Header, string(body)}, err
 }
 
 // beginApp starts a gate with app.yaml in front of an application that keeps what it sees.
