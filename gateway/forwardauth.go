@@ -74,7 +74,7 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), f.deadline)
 	defer cancel()
-	asked, p := f.asked(r.WithContext(ctx), dialect)
+	asked, p := f.asked(ctx, r, dialect)
 	if p != nil {
 		f.refuse(w, r, dialect, f.guard.Refuse(r, p))
 		return
@@ -116,9 +116,9 @@ func (f *ForwardAuth) refuse(w http.ResponseWriter, r *http.Request, dialect str
 }
 
 // asked builds the request that the question is about. Everything that describes it must be there exactly once.
-func (f *ForwardAuth) asked(r *http.Request, dialect string) (*http.Request, *problem.Problem) {
+func (f *ForwardAuth) asked(ctx context.Context, r *http.Request, dialect string) (*http.Request, *problem.Problem) {
 	if dialect == "envoy" {
-		return f.build(r, r.Method, r.Host, strings.TrimPrefix(r.RequestURI, f.prefix+"/envoy"))
+		return build(ctx, r, r.Method, r.Host, strings.TrimPrefix(r.RequestURI, f.prefix+"/envoy"))
 	}
 	method, okM := single(r.Header, "X-Forwarded-Method")
 	host, okH := single(r.Header, "X-Forwarded-Host")
@@ -130,7 +130,7 @@ func (f *ForwardAuth) asked(r *http.Request, dialect string) (*http.Request, *pr
 	if contradicted(r.Header, method, host, uri) {
 		return nil, problem.New(problem.ConflictingForward)
 	}
-	return f.build(r, method, host, uri)
+	return build(ctx, r, method, host, uri)
 }
 
 // single returns the value of a field that must be there once, as one value.
@@ -148,15 +148,15 @@ func contradicted(h http.Header, method, host, uri string) bool {
 	for name, values := range h {
 		for _, value := range values {
 			switch foldName(name) {
-			case "x-original-method":
+			case "X-Original-Method":
 				if value != method {
 					return true
 				}
-			case "x-original-host":
+			case "X-Original-Host":
 				if !strings.EqualFold(value, host) {
 					return true
 				}
-			case "x-original-url", "x-original-uri", "x-rewrite-url":
+			case "X-Original-Url", "X-Original-Uri", "X-Rewrite-Url":
 				if _, rest, ok := strings.Cut(value, "://"); ok && value[0] != '/' {
 					value = strings.TrimPrefix(rest, host)
 				}
@@ -169,7 +169,8 @@ func contradicted(h http.Header, method, host, uri string) bool {
 	return false
 }
 
-func (f *ForwardAuth) build(r *http.Request, method, host, uri string) (*http.Request, *problem.Problem) {
+// build returns the request that the question r is about.
+func build(ctx context.Context, r *http.Request, method, host, uri string) (*http.Request, *problem.Problem) {
 	if method == "" || host == "" {
 		return nil, problem.New(problem.BadForward)
 	}
@@ -181,6 +182,6 @@ func (f *ForwardAuth) build(r *http.Request, method, host, uri string) (*http.Re
 	asked := (&http.Request{
 		Method: method, URL: u, RequestURI: uri, Host: host, Header: r.Header, RemoteAddr: r.RemoteAddr, TLS: r.TLS,
 		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Body: http.NoBody,
-	}).WithContext(r.Context())
+	}).WithContext(ctx)
 	return asked, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,7 +23,7 @@ func (h IdentityHeaders) withDefaults() (IdentityHeaders, error) {
 			*f = []string{"Remote-User", "Remote-Groups", "Remote-Email"}[i]
 		}
 		*f = textproto.CanonicalMIMEHeaderKey(*f)
-		if folded := foldName(*f); strings.Trim(*f, nameChars) != "" || isFromOutside(folded) || slices.Contains(reserved, folded) {
+		if folded := foldName(*f); folded != *f || isFromOutside(folded) || reserved[folded] {
 			return h, fmt.Errorf("gateway: %q cannot carry an identity: choose a name such as Remote-User", *f)
 		}
 	}
@@ -34,17 +33,20 @@ func (h IdentityHeaders) withDefaults() (IdentityHeaders, error) {
 	return h, nil
 }
 
-const nameChars = "-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-
 // set tells h who p is. With empty, all three are set also where there is nothing to say, for proxies that would otherwise leave the client's own.
 func (h IdentityHeaders) set(header http.Header, p gatehouse.Principal, roles policy.Roles, empty bool) error {
 	groups := strings.Join(roles.Known(p.Roles), ",")
-	for _, f := range []struct{ name, value string }{{h.User, p.Subject}, {h.Groups, groups}, {h.Email, p.Email}} {
+	fields := [...]struct{ name, value string }{{h.User, p.Subject}, {h.Groups, groups}, {h.Email, p.Email}}
+	for _, f := range fields {
 		if !isFieldValue(f.value) {
 			return fmt.Errorf("the principal's %s cannot travel in a header", f.name)
 		}
+	}
+	values := make([]string, 0, 3) // one allocation for the three of them
+	for _, f := range fields {
 		if f.value != "" || empty {
-			header.Set(f.name, f.value)
+			values = append(values, f.value)
+			header[f.name] = values[len(values)-1 : len(values) : len(values)]
 		}
 	}
 	return nil
@@ -55,45 +57,63 @@ func isFieldValue(s string) bool {
 	return strings.TrimSpace(s) == s && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// foldName maps the spellings of a field name that CGI and WSGI servers read as the same to one. Most of them confuse "-" and "_" only, but
-// there are those (lighttpd) that turn every character but letters and digits into "_".
+// foldName maps the spellings of a field name that CGI and WSGI servers read as the same to one, in net/http's canonical form. Most of them
+// confuse "-" and "_" only, but there are those (lighttpd) that turn every character but letters and digits into "_".
 func foldName(name string) string {
-	folded := strings.ToLower(name)
-	if strings.Trim(folded, nameChars) == "" {
-		return folded
-	}
-	return strings.Map(func(c rune) rune {
-		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
-			return c
+	for i := range len(name) {
+		if !isNameChar(name[i]) {
+			name = strings.Map(plainName, name)
+			break
 		}
-		return '-'
-	}, folded)
+	}
+	return textproto.CanonicalMIMEHeaderKey(name) // costs nothing for a name that net/http has read
+}
+
+func isNameChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
+}
+
+func plainName(c rune) rune {
+	if c < utf8.RuneSelf && isNameChar(byte(c)) {
+		return c
+	}
+	return '-'
 }
 
 // outsiders are fields by which a client could pretend to be a proxy, another client or another request. They are removed, and those that
 // an upstream needs are written anew. "Proxy" is CVE-2016-5385; the two of framing are here for their aliases, since net/http writes its own.
-var outsiders = []string{
-	"content-length", "transfer-encoding", "http2-settings", "forwarded", "x-forwarded", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip",
+var outsiders = nameSet(
+	"content-length", "transfer-encoding", "http2-settings", "forwarded", "x-forwarded",
+	"x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "cf-connecting-ip", "x-cluster-client-ip", "fastly-client-ip",
 	"x-original-url", "x-original-uri", "x-original-method", "x-original-host", "x-original-forwarded-for", "x-rewrite-url",
 	"x-http-method-override", "x-http-method", "x-method-override", "x-http-host-override", "x-host", "x-request-id",
 	"proxy", "proxy-connection", "proxy-authorization", "proxy-authenticate",
-}
+)
 
 // reserved are names whose fields mean something else to whoever reads the message, or never arrive. With those of [outsiders] they cannot
 // carry an identity.
-var reserved = []string{
+var reserved = nameSet(
 	"host", "connection", "keep-alive", "upgrade", "te", "trailer", "expect", "date", "range", "authorization", "cookie", "set-cookie", "www-authenticate",
 	"content-type", "content-encoding", "cache-control", "location", "retry-after", "x-gatehouse-code",
+)
+
+// nameSet returns the set of the names in the form of [foldName].
+func nameSet(names ...string) map[string]bool {
+	set := map[string]bool{}
+	for _, name := range names {
+		set[foldName(name)] = true
+	}
+	return set
 }
 
 // isFromOutside reports whether the folded name belongs to a field that never passes as the client sent it.
 func isFromOutside(folded string) bool {
-	return strings.HasPrefix(folded, "x-forwarded-") || slices.Contains(outsiders, folded)
+	return strings.HasPrefix(folded, "X-Forwarded-") || outsiders[folded]
 }
 
 // isManaged reports whether the folded name is one of h's.
 func (h IdentityHeaders) isManaged(folded string) bool {
-	return folded == foldName(h.User) || folded == foldName(h.Groups) || folded == foldName(h.Email)
+	return folded == h.User || folded == h.Groups || folded == h.Email
 }
 
 // clean removes what must not come from outside from header or trailer fields.
