@@ -35,14 +35,17 @@ const (
 	head  = " HTTP/1.1\r\nHost: films.example\r\nUser-Agent: bench\r\nAccept: */*\r\n"
 	token = "gh_key_AAAAAAAAAAAAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBBBBBBBBBBB"
 	with  = "Authorization: Bearer " + token + "\r\n"
+
+	question = "GET /authz/nginx" + head + with + "X-Forwarded-Method: GET\r\nX-Forwarded-Host: films.example\r\nX-Forwarded-Uri: /films/7\r\n" +
+		"X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
 )
 
 var variants = []variant{
 	{"bare", "GET /films/7" + head + with + "\r\n", nil},
 	{"guard", "GET /films/7" + head + with + "\r\n", []string{"bare"}},
 	{"guard-denied", "GET /films/7" + head + "\r\n", []string{"bare"}},
-	{"forward-auth", "GET /authz/nginx" + head + with + "X-Forwarded-Method: GET\r\nX-Forwarded-Host: films.example\r\nX-Forwarded-Uri: /films/7\r\nX-Forwarded-Proto: https\r\n" +
-		"X-Forwarded-For: 192.0.2.7\r\n\r\n", []string{"bare"}},
+	{"bare-question", question, []string{"bare"}}, // what reading a question costs by itself
+	{"forward-auth", question, []string{"bare", "bare-question"}},
 	{"std-proxy", "GET /films/7" + head + with + "\r\n", []string{"bare"}},
 	{"proxy-open", "GET /public/7" + head + "\r\n", []string{"bare", "std-proxy"}},
 	{"proxy-auth", "GET /films/7" + head + with + "\r\n", []string{"bare", "std-proxy", "proxy-open"}},
@@ -72,7 +75,7 @@ func handlerOf(name string) (http.Handler, error) {
 		return nil, err
 	}
 	switch name {
-	case "app", "bare":
+	case "app", "bare", "bare-question":
 		return http.HandlerFunc(bare), nil
 	case "guard", "guard-denied":
 		return g.Handler(http.HandlerFunc(bare)), nil
