@@ -242,10 +242,8 @@ func TestPanickingHooks(t *testing.T) {
 		"carrier, its error":  {guard.Config{Carriers: []carrier.Carrier{hook(func(*http.Request) (gatehouse.Identity, error) { panic(errors.New("planted-secret")) })}}, "/known", 503},
 		"carrier, abort":      {guard.Config{Carriers: []carrier.Carrier{hook(func(*http.Request) (gatehouse.Identity, error) { panic(http.ErrAbortHandler) })}}, "/known", 503},
 		"carrier, like a 401": {guard.Config{Carriers: []carrier.Carrier{hook(func(*http.Request) (gatehouse.Identity, error) { panic(gatehouse.ErrAnonymous) })}}, "/known", 503},
-		"carrier, nil map": {guard.Config{Carriers: []carrier.Carrier{hook(func(*http.Request) (gatehouse.Identity, error) {
-			var m map[string]int
-			m["planted-secret"]++
-			return gatehouse.Identity{}, nil
+		"carrier, by mistake": {guard.Config{Carriers: []carrier.Carrier{hook(func(r *http.Request) (gatehouse.Identity, error) {
+			return gatehouse.Identity{}, []error{}[len(r.Header)]
 		})}}, "/known", 503},
 		"second carrier":       {guard.Config{Carriers: []carrier.Carrier{carrier.Header("Token", lookup), hook(func(*http.Request) (gatehouse.Identity, error) { panic("planted-secret") })}}, "/known", 503},
 		"first carrier":        {guard.Config{Carriers: []carrier.Carrier{hook(func(*http.Request) (gatehouse.Identity, error) { panic("planted-secret") }), carrier.Header("Token", lookup)}}, "/known", 503},

@@ -134,16 +134,6 @@ func TestChallengeParserRefuses(t *testing.T) {
 	}
 }
 
-// infoOf returns the catalogue's entry.
-func infoOf(t *testing.T, code problem.Code) problem.Info {
-	t.Helper()
-	info, ok := problem.Lookup(code)
-	if !ok {
-		t.Fatalf("the catalogue does not know %s", code)
-	}
-	return info
-}
-
 // bearer is a writer as a guard with a Bearer carrier has it.
 func bearer() *problem.Writer {
 	return &problem.Writer{Challenges: []problem.Challenge{{Scheme: "Bearer", Realm: "films", OAuth: true}}}
