@@ -202,3 +202,18 @@ func TestTheDecisionIsMadeOnce(t *testing.T) {
 		t.Errorf("the principal was resolved %d times for %d %s, want once", resolved, got.status, got.body)
 	}
 }
+
+// TestNoLimit: without one a body is handed on as it came.
+func TestNoLimit(t *testing.T) {
+	body := &trap{}
+	h := makeGuard(t, guard.Config{Rules: everyRule(t)}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Body != body {
+			t.Errorf("the body became a %T", r.Body)
+		}
+	}))
+	r := httptest.NewRequest("POST", "/public", body)
+	r.ContentLength = 1 << 40
+	if got := send(h, r); got.status != 200 {
+		t.Errorf("a body without a limit = %d", got.status)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
@@ -52,7 +53,7 @@ func asJudged(r *http.Request, ctx *verdictContext) *http.Request {
 
 // preflight answers a CORS preflight if its target is canonical.
 func (g *Guard) preflight(w http.ResponseWriter, r *http.Request) bool {
-	v := &Verdict{}
+	v := &Verdict{Principal: gatehouse.Anonymous()}
 	v.begin()
 	var err error
 	if v.Request, err = policy.Canonical(r); err != nil {

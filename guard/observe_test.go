@@ -251,3 +251,14 @@ func TestDescriptionAsLogValue(t *testing.T) {
 		}
 	}
 }
+
+// TestObservePreflight: what is answered before the decision is told of, too.
+func TestObservePreflight(t *testing.T) {
+	h, all := observe(corsGuard(t).Handler(who))
+	get(h, "OPTIONS", "/known?planted-secret", "Origin", app, "Access-Control-Request-Method", "PUT")
+	o := <-all
+	o.d.RequestID, o.d.Duration = "", 0
+	if want := (guard.Description{Method: "OPTIONS", Host: "example.com", Path: "/known", Status: 204, Kind: "anonymous", Decision: "allow"}); o.d != want {
+		t.Errorf("a preflight is told of as %+v, want %+v", o.d, want)
+	}
+}

@@ -220,3 +220,40 @@ func TestContextStaysTheRequests(t *testing.T) {
 		t.Errorf("= %d %s", got.status, got.body)
 	}
 }
+
+// TestRuleNames: where several expressions judge together, all are named, and all hold.
+func TestRuleNames(t *testing.T) {
+	g := makeGuard(t, guard.Config{Rules: rules(t, policy.Config{Roles: policy.RoleList("basic", "admin"), Rules: []policy.Rule{
+		{Name: "letters", Regex: "/[a-z]+", Allow: policy.Role("basic")}, {Name: "secrets", Regex: "/s.*", Allow: policy.Role("admin")}, {Name: "open", Regex: "/.+t", Allow: policy.Anyone()},
+	}})})
+	for _, tt := range []struct {
+		target, token, names, requirement string
+		code                              problem.Code
+	}{
+		{"/films", "token1", "letters", "role basic", ""},
+		{"/secret", "token1", "letters + secrets + open", "(role basic and role admin)", problem.Forbidden},
+		{"/secret", "admin", "letters + secrets + open", "(role basic and role admin)", ""},
+		{"/S1t", "", "open", "anyone", ""},
+	} {
+		v := judge(g, "GET", tt.target, tt.token)
+		if v.RuleName() != tt.names || v.Requirement() != tt.requirement || v.Reason() != tt.code {
+			t.Errorf("%s as %q = %q by %q, %s, want %q by %q, %s", tt.target, tt.token, v.Reason(), v.RuleName(), v.Requirement(), tt.code, tt.names, tt.requirement)
+		}
+	}
+}
+
+// TestStrip: before a request is forwarded the guard takes away what any of its carriers reads, and no more.
+func TestStrip(t *testing.T) {
+	g := makeGuard(t, guard.Config{Carriers: []carrier.Carrier{
+		carrier.Header("Token", lookup), carrier.NamedHeader("X-API-Key", lookup), says(gatehouse.Identity{}, gatehouse.ErrAnonymous),
+	}})
+	h := http.Header{"Authorization": {"Token token1"}, "X-Api-Key": {"token1"}, "X_api_key": {"token1"}, "Accept": {"*/*"}, "Cookie": {"a=b"}}
+	g.Strip(h)
+	if len(h) != 2 || h.Get("Accept") == "" || h.Get("Cookie") == "" {
+		t.Errorf("stripped to %v, want Accept and Cookie", h)
+	}
+	h = http.Header{"Authorization": {"Basic dXNlcjpwYXNz"}}
+	if g.Strip(h); h.Get("Authorization") == "" {
+		t.Error("the application's own credential is gone")
+	}
+}

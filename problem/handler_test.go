@@ -114,3 +114,15 @@ func TestLog(t *testing.T) {
 		}
 	}
 }
+
+// TestLogWithoutALogger goes to the program's default.
+func TestLogWithoutALogger(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	do((&problem.Writer{}).Handler(func(http.ResponseWriter, *http.Request) error { return errors.New("the cause") }), "GET")
+	if !strings.Contains(log.String(), "the cause") {
+		t.Errorf("the default log has %q", log.String())
+	}
+}
