@@ -32,11 +32,11 @@ func staticTokens(t testing.TB) *carrier.Static {
 
 // exampleRules are the rules of the example in docs/policy-tests.md.
 var exampleRules = []policy.Rule{
-	{Name: "read films", Methods: []string{"GET"}, Path: "/films/{id}", Allow: policy.Role("basic")},
-	{Name: "delete films", Methods: []string{"DELETE"}, Path: "/films/{id}", Allow: policy.Role("admin")},
+	{Name: "read-films", Methods: []string{"GET"}, Path: "/films/{id}", Allow: policy.Role("basic")},
+	{Name: "delete-films", Methods: []string{"DELETE"}, Path: "/films/{id}", Allow: policy.Role("admin")},
 	{Name: "export", Path: "/export", Allow: policy.Scope("films.export")},
 	{Name: "docs", Path: "/docs/**", Allow: policy.Anyone()},
-	{Name: "back office", Host: "office.example.org", Path: "/**", Allow: policy.Role("admin")},
+	{Name: "back-office", Host: "office.example.org", Path: "/**", Allow: policy.Role("admin")},
 }
 
 // newGuard returns a guard with rules and the tests' tokens. change may be nil.

@@ -45,11 +45,11 @@ func TestReportText(t *testing.T) {
   host         localhost
   who          alice (user), roles basic, scopes a b
   known by     given
-  rule         delete films
+  rule         delete-films
   requirement  role admin
 
    1  target      /films/1      canonical
-   2  rule        delete films  most specific
+   2  rule        delete-films  most specific
    3  carrier     given         the identity of the question
    4  policy      alice         resolved
    5  decision                  forbidden
@@ -70,11 +70,11 @@ The path, host or form of the request could be read in more than one way. Send a
   host         localhost
   who          ci (service), roles basic, scopes films.read
   known by     Authorization: Token, token ci
-  rule         read films
+  rule         read-films
   requirement  role basic
 
    1  target      /films/1              canonical
-   2  rule        read films            most specific
+   2  rule        read-films            most specific
    3  carrier     Authorization: Token  found a credential
    4  policy      ci                    resolved
    5  decision                          allow
@@ -120,8 +120,8 @@ func TestReportJSON(t *testing.T) {
 	got, err := json.Marshal(NewReport(g.Judge(newRequest(t, "GET", "/films/1")), 401))
 	const want = `{"method":"GET","host":"localhost","path":"/films/1","decision":"deny","code":"no_credential","status":401,` +
 		`"detail":"The request carries no credential. Send one in the way that the WWW-Authenticate header names.",` +
-		`"principal":{"kind":"anonymous"},"rule":"read films","requirement":"role basic","steps":[` +
-		`{"stage":"target","subject":"/films/1","outcome":"canonical"},{"stage":"rule","subject":"read films","outcome":"most specific"},` +
+		`"principal":{"kind":"anonymous"},"rule":"read-films","requirement":"role basic","steps":[` +
+		`{"stage":"target","subject":"/films/1","outcome":"canonical"},{"stage":"rule","subject":"read-films","outcome":"most specific"},` +
 		`{"stage":"carrier","subject":"Authorization: Token","outcome":"nothing","error":"no credential"},{"stage":"decision","outcome":"unauthorized"}]}`
 	if err != nil || string(got) != want {
 		t.Errorf("Marshal =\n%s, %v, want\n%s", got, err, want)

@@ -250,20 +250,20 @@ func TestResultText(t *testing.T) {
 	const failures = `FAIL  FILE:2: n
       asked     GET /films/1?… as anonymous
       want      allow
-      got       deny 401 no_credential by rule "read films"
+      got       deny 401 no_credential by rule "read-films"
       required  role basic
        1  target      /films/1    canonical
-       2  rule        read films  most specific
+       2  rule        read-films  most specific
        3  carrier     given       anonymous
        4  decision                unauthorized
 
 FAIL  FILE:3
       asked     DELETE /films/1 as anonymous
       want      403 by rule "x"
-      got       deny 401 no_credential by rule "delete films"
+      got       deny 401 no_credential by rule "delete-films"
       required  role admin
        1  target      /films/1      canonical
-       2  rule        delete films  most specific
+       2  rule        delete-films  most specific
        3  carrier     given         anonymous
        4  decision                  unauthorized
 
@@ -271,7 +271,7 @@ FAIL  FILE:3
 `
 	for verbose, want := range map[bool]string{
 		false: failures,
-		true:  "ok    FILE:2: n: GET /films/1?… as token ci: allow by rule \"read films\"\n" + failures,
+		true:  "ok    FILE:2: n: GET /films/1?… as token ci: allow by rule \"read-films\"\n" + failures,
 	} {
 		var b bytes.Buffer
 		result.WriteText(&b, verbose)
