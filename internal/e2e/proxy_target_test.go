@@ -176,9 +176,13 @@ var forwardedRows = []row{
 	}},
 	{"the application gets the proxy's own X-Forwarded fields", func(t *testing.T, h *house) {
 		m := h.reached(t, h.send(t, "GET /films", alice, "X-Forwarded-For: 10.0.0.1", "X-Forwarded-Host: evil.example",
-			"X-Forwarded-Proto: https", "X-Forwarded-Uri: /evil", "X-Forwarded-Method: EVIL", "X_Forwarded_For: 10.0.0.1", "X-Real-IP: 10.0.0.1"))
+			"X-Forwarded-Proto: https", "X-Forwarded-Uri: /evil", "X-Forwarded-Method: EVIL", "X_Forwarded_For: 10.0.0.1", "X-Real-IP: 10.0.0.1",
+			"X.Forwarded.For: 10.0.0.1", "X.Forwarded.Host: evil.example", "X.Forwarded.Proto: evil", "X.Forwarded.Uri: /evil",
+			"X.Forwarded.Method: EVIL", "X-Forwarded-Server: evil", "Forwarded: host=evil.example"))
 		want(t, m, "X-Forwarded-For", "127.0.0.1")
-		want(t, m, "X-Forwarded-Host", "app.example")
+		if !h.is("envoy") { // it sends Host only
+			want(t, m, "X-Forwarded-Host", "app.example")
+		}
 		want(t, m, "X-Forwarded-Proto", "http")
 		for _, evil := range []string{"evil", "EVIL", "10.0.0.1"} {
 			if strings.Contains(m.String(), evil) {

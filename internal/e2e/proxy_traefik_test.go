@@ -107,7 +107,7 @@ func startTraefik(t *testing.T, p places) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler := forwardTo(app)
+	handler := traefikExit(forwardTo(app))
 	for _, name := range slices.Backward(router.Middlewares) {
 		handler = file.middleware(t, name, handler)
 	}
@@ -141,6 +141,15 @@ func traefikEntry(next http.Handler) http.Handler {
 		if upgrade != "" {
 			r.Header.Set("Connection", "Upgrade")
 		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// traefikExit appends the client's address, on the way out.
+func traefikExit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
+		r.Header.Set("X-Forwarded-For", strings.Join(append(r.Header["X-Forwarded-For"], ip), ", "))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -230,13 +239,17 @@ func traefikQuestion(r *http.Request, address string) *http.Request {
 	return q
 }
 
-// forwardTo is the way to the application, for both fixtures: the target and the fields as they are, with the address
-// of the client.
+// forwardTo is the way to the application, for both fixtures: target and fields as they are. Go's proxy would remove
+// some fields by itself, which neither Traefik nor Envoy does.
 func forwardTo(app *url.URL) http.Handler {
 	return &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.Out.URL.Scheme, r.Out.URL.Host = app.Scheme, app.Host
 		r.Out.URL.RawQuery = r.In.URL.RawQuery
 		r.Out.Host = r.In.Host
-		r.SetXForwarded()
+		for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+			if values := r.In.Header.Values(name); len(values) > 0 {
+				r.Out.Header[name] = values
+			}
+		}
 	}}
 }
