@@ -130,13 +130,18 @@ func shortDir(t *testing.T) string {
 	return dir
 }
 
-// end kills what the test has not stopped itself.
+// end kills what the test has not stopped itself, and looks for what must never be in a log.
 func (g *gate) end(t *testing.T) {
 	select {
 	case <-g.ended:
 	default:
 		g.process.Kill()
 		<-g.ended
+	}
+	for _, sign := range []string{"DATA RACE", "panic:", "fatal error:", "a handler panicked", "http: superfluous"} {
+		if _, after, found := strings.Cut(g.stderr.String(), sign); found {
+			t.Errorf("gatehouse said %s%.4000s", sign, after)
+		}
 	}
 	if t.Failed() {
 		t.Logf("gatehouse printed:\n%s\nand as errors, at the end:\n%s", g.stdout, g.tail())

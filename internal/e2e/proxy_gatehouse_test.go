@@ -19,11 +19,15 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	path := filepath.Join(dir, "gatehouse")
-	if output, err := exec.Command("go", "build", "-o", path, "../../cmd/gatehouse").CombinedOutput(); err != nil {
+	args := append(append([]string{"build"}, buildFlags...), "-o", path, "../../cmd/gatehouse")
+	if output, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building gatehouse: %w\n%s", err, output)
 	}
 	return path, nil
 })
+
+// buildFlags are flags of go build for the binary.
+var buildFlags []string
 
 // built is the folder of the binary, "" until it is built.
 var built string
