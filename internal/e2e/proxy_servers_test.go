@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -238,21 +238,23 @@ func await(addr string, ended chan error) error {
 	}
 }
 
-// given are the ports that freeAddress has returned, so that no two parallel tests get the same.
-var given sync.Map
+// ports counts the ports that freeAddress has tried. It begins somewhere else in each process.
+var ports atomic.Int64
 
-// freeAddress returns a loopback address at which nobody listens now.
+func init() { ports.Store(int64(os.Getpid()) * 37) }
+
+// freeAddress returns a loopback address at which nobody listens now. The port is below those that systems give to
+// whoever asks for any: otherwise one of the tests' own servers could get it before the proxy does, and would be taken
+// for the proxy.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		address := listener.Addr().String()
-		listener.Close()
-		if _, taken := given.LoadOrStore(address, true); !taken {
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+ports.Add(1)%20000)
+		if listener, err := net.Listen("tcp", address); err == nil {
+			listener.Close()
 			return address
 		}
 	}
+	t.Fatal("no free port between 10000 and 30000")
+	return ""
 }
