@@ -238,10 +238,10 @@ func await(addr string, ended chan error) error {
 	}
 }
 
-// ports counts the ports that freeAddress has tried. It begins somewhere else in each process.
-var ports atomic.Int64
+// tried counts the ports that freeAddress has tried. It begins somewhere else in each process.
+var tried atomic.Int64
 
-func init() { ports.Store(int64(os.Getpid()) * 37) }
+func init() { tried.Store(int64(os.Getpid()) * 37) }
 
 // freeAddress returns a loopback address at which nobody listens now. The port is below those that systems give to
 // whoever asks for any: otherwise one of the tests' own servers could get it before the proxy does, and would be taken
@@ -249,7 +249,7 @@ func init() { ports.Store(int64(os.Getpid()) * 37) }
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+ports.Add(1)%20000)
+		address := fmt.Sprintf("127.0.0.1:%d", 10000+tried.Add(1)%20000)
 		if listener, err := net.Listen("tcp", address); err == nil {
 			listener.Close()
 			return address
