@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -154,15 +155,18 @@ func (g *gate) tail() string {
 	return strings.Join(all[max(0, len(all)-12):], "\n")
 }
 
+// listening finds the address in the line that says it, in both formats of the log.
+var listening = regexp.MustCompile(`listening.*?url"?[=:]"?((?:http|https)://([^" ]+))`)
+
 // begin starts a server and waits until it listens.
 func begin(t *testing.T, p launchPlan) *gate {
 	t.Helper()
 	g := spawn(t, p)
-	g.url, _ = g.logged(t, "listening")["url"].(string)
-	_, g.addr, _ = strings.Cut(g.url, "://")
-	if g.addr == "" {
+	m := listening.FindStringSubmatch(g.line(t, "listening", "url"))
+	if m == nil {
 		t.Fatalf("the line \"listening\" has no url: %s", g.stderr)
 	}
+	g.url, g.addr = m[1], m[2]
 	return g
 }
 

@@ -245,6 +245,18 @@ func TestNoSecretGetsOut(t *testing.T) {
 	wantNoSecret(t, "the log", g.stderr.String()+g.stdout.String())
 }
 
+// TestNoSecretInTheLogForPeople: the same requests, and the other format.
+func TestNoSecretInTheLogForPeople(t *testing.T) {
+	t.Parallel()
+	g := beginPlanted(t, "text")
+	for _, h := range hostile() {
+		attempt(t, g.addr, h.raw) // TestNoSecretGetsOut looks at the answers
+	}
+	g.signal(t, syscall.SIGTERM)
+	g.wait(t)
+	wantNoSecret(t, "the log", g.stderr.String()+g.stdout.String())
+}
+
 // breakConfiguration makes faults right beside secrets, one after the other.
 func breakConfiguration(t *testing.T, g *gate) {
 	t.Helper()
@@ -291,10 +303,7 @@ func TestLogLinesCannotBeForged(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
-			g := beginPlanted(t, "json")
-			if format == "text" {
-				g = beginText(t)
-			}
+			g := beginPlanted(t, format)
 			known := len(g.stderr.lines(0))
 			answered := forge(t, g)
 			g.signal(t, syscall.SIGTERM)
@@ -306,19 +315,6 @@ func TestLogLinesCannotBeForged(t *testing.T) {
 			}
 		})
 	}
-}
-
-// beginText starts the server of beginPlanted with the log for people, and finds its address there.
-func beginText(t *testing.T) *gate {
-	t.Helper()
-	address := freeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
-	dir := shortDir(t)
-	put(t, dir, "gatehouse.yaml", "server: {http: {port: "+port+", allowed_tokens: [token-number-one]}}\nrules: [{path: /**, allow: anyone}]\nlog: {format: text, level: [{logger: server_logger, level: DEBUG}]}\n")
-	g := spawn(t, launchPlan{dir: dir, env: []string{"GATEHOUSE_SERVER__HTTP__PORT=" + port}})
-	g.addr = address
-	g.line(t, "listening")
-	return g
 }
 
 // forge sends requests that try to write lines of their own, and returns how many a handler answered.

@@ -203,6 +203,30 @@ func TestOperating(t *testing.T) {
 	}
 }
 
+// TestComingFromATokenServer runs the rules that docs/operating.md gives those who come with config.json.
+func TestComingFromATokenServer(t *testing.T) {
+	t.Parallel()
+	a, dir := startApp(t), shortDir(t)
+	rules := blockWith(t, readText(t, filepath.Join(top, "docs", "operating.md")), "/exclude/{name}/info")
+	put(t, dir, "gatehouse.yaml", "server: {http: {allowed_tokens: [token1]}}\n"+strings.Replace(rules, "127.0.0.1:9000", a.addr, 1))
+	g := begin(t, launchPlan{dir: dir})
+	good := "Authorization: Token token1"
+	for line, status := range map[string]int{"GET /exclude/ab/info": 200, "POST /x": 200, "GET /x": 401, "GET /exclude/ab": 401, "GET /exclude/ab/info/x": 401, "DELETE /x": 401} {
+		if got := g.ask(t, line, "Content-Length: 0"); got.status != status {
+			t.Errorf("%s = %d, want %d", line, got.status, status)
+		}
+		a.take()
+		g.ask(t, line, good, "Content-Length: 0")
+		if seen := a.take(); len(seen) != 1 || seen[0].one("Remote-User") != "token-1" {
+			t.Errorf("%s with a token reaches the application as %v, want that the caller is known", line, seen)
+		}
+	}
+	put(t, dir, "expression.yaml", strings.Replace(rules, `path: "/exclude/{name}/info"`, `regex: '/exclude/\w+/info'`, 1))
+	if got := gatehouse(t, dir, nil, "check", "--config", "expression.yaml"); got.code != 1 || !strings.Contains(got.stderr, "never asked") {
+		t.Errorf("an expression beside /** = code %d, %s%s", got.code, got.stdout, got.stderr)
+	}
+}
+
 // TestForwardAuthPage follows docs/forward-auth.md with nginx: its rules, its look for what answers unasked, and what it says to check.
 func TestForwardAuthPage(t *testing.T) {
 	t.Parallel()
