@@ -282,6 +282,7 @@ func TestPanickingHooks(t *testing.T) {
 func TestOutagesAreLoggedOnce(t *testing.T) {
 	down := says(gatehouse.Identity{}, errDown)
 	permitsDown := users{permits: func(context.Context, gatehouse.Principal, string, any) (bool, error) { return false, errDown }}
+	permitsPanic := users{permits: func(context.Context, gatehouse.Principal, string, any) (bool, error) { panic(errDown.Error()) }}
 	table := rules(t, policy.Config{Roles: policy.RoleList("basic", "admin"), Rules: []policy.Rule{
 		{Path: "/public", Allow: policy.Anyone()}, {Path: "/known", Allow: policy.Authenticated()},
 		{Path: "/or", Allow: policy.Any(policy.Permission("films.read"), policy.Role("basic"))},
@@ -302,6 +303,8 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 		"beside a bad credential":        {guard.Config{Carriers: []carrier.Carrier{says(gatehouse.Identity{}, gatehouse.ErrCredential), down}}, "/known", 503, "", 1},
 		"two of them":                    {guard.Config{Carriers: []carrier.Carrier{down, down}}, "/known", 503, "", 1},
 		"a permission beside a yes":      {guard.Config{Policy: permitsDown}, "/or", 200, "jack", 1},
+		"a panic beside a yes":           {guard.Config{Policy: permitsPanic}, "/or", 200, "jack", 1},
+		"a panic beside a no":            {guard.Config{Policy: permitsPanic}, "/and", 403, "", 1},
 		"a permission beside a no":       {guard.Config{Policy: permitsDown}, "/and", 403, "", 1},
 		"nothing is down":                {guard.Config{}, "/known", 200, "jack", 0},
 		"a bad credential is no outage":  {guard.Config{Carriers: []carrier.Carrier{says(gatehouse.Identity{}, gatehouse.ErrCredential)}}, "/public", 200, "-", 0},
@@ -313,7 +316,7 @@ func TestOutagesAreLoggedOnce(t *testing.T) {
 		if got.status != tt.status || tt.body != "" && got.body != tt.body || log.lines() != tt.lines {
 			t.Errorf("%s = %d %s with %d lines, want %d %s with %d:\n%s", name, got.status, got.body, log.lines(), tt.status, tt.body, tt.lines, &log)
 		}
-		if tt.lines > 0 && !strings.Contains(log.String(), errDown.Error()) {
+		if tt.lines > 0 && !strings.Contains(log.String(), errDown.Error()) && !strings.Contains(log.String(), "the policy panicked (string)") {
 			t.Errorf("%s: the log does not say why: %s", name, &log)
 		}
 	}

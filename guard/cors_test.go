@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func TestPreflight(t *testing.T) {
 		t.Error("a preflight reached the handler")
 	}
 	none := makeGuard(t, guard.Config{Rules: everyRule(t)}).Handler(who)
-	if got := get(none, "OPTIONS", "/known", "Origin", app, "Access-Control-Request-Method", "PUT"); got.status != 204 || got.reached() || len(got.header["Access-Control-Allow-Origin"]) > 0 {
+	if got := get(none, "OPTIONS", "/known", "Origin", app, "Access-Control-Request-Method", "PUT"); got.status != 204 || got.reached() || strings.Contains(fmt.Sprint(got.header), "Access-Control-") {
 		t.Errorf("preflight where no origin is listed = %d %v, want 204 that allows nothing", got.status, got.header)
 	}
 }

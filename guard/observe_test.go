@@ -95,6 +95,8 @@ func TestObserveWithoutAGuard(t *testing.T) {
 		200: func(w http.ResponseWriter) { io.WriteString(w, "x"); w.WriteHeader(500) },
 		404: func(w http.ResponseWriter) { w.WriteHeader(103); w.WriteHeader(404); w.WriteHeader(200) },
 		204: func(w http.ResponseWriter) { w.WriteHeader(204) },
+		201: func(w http.ResponseWriter) { w.WriteHeader(201); w.WriteHeader(500) },
+		202: func(w http.ResponseWriter) { w.WriteHeader(202); io.WriteString(w, "x"); w.(http.Flusher).Flush() },
 	} {
 		h, all := observe(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { write(w) }))
 		get(h, "GET", "/")
