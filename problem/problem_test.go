@@ -123,6 +123,7 @@ func TestRealmIsQuoted(t *testing.T) {
 		"films":                                "films",
 		"":                                     "",
 		`say "hi"`:                             `say "hi"`,
+		"~jack":                                "~jack",
 		`back\slash`:                           `back\slash`,
 		`trailing\`:                            `trailing\`,
 		"evil\r\nSet-Cookie: a=b":              "evil??Set-Cookie: a=b",
