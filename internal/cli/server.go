@@ -211,7 +211,7 @@ func (s *server) recovering(next http.HandlerFunc) http.Handler {
 func (s *server) done(r *http.Request, d guard.Description, v *guard.Verdict) {
 	s.metrics.Request(d)
 	if v != nil && !v.Allowed() {
-		s.denials.Add(d.RequestID, s.around.now(), v, d.Status)
+		s.denials.AddReport(d.RequestID, s.around.now(), explain.NewReport(v, d.Status).For(r))
 	}
 	log := s.logger("access")
 	if log.Enabled(r.Context(), slog.LevelInfo) {

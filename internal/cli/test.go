@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"path/filepath"
 
 	"github.com/gatehouse-auth/gatehouse/internal/explain"
 )
@@ -30,7 +29,7 @@ func (c testCommand) Run(p *program) error {
 	}
 	suite := h.suite
 	if len(c.Files) > 0 {
-		suite, err = explain.LoadTests(absolute(c.Files), "")
+		suite, err = explain.LoadTests(c.Files, "")
 		if err == nil {
 			err = suite.CheckTokens(callers(h.cfg))
 		}
@@ -47,16 +46,4 @@ func (c testCommand) Run(p *program) error {
 		return no()
 	}
 	return nil
-}
-
-// absolute makes file names of the command line independent of the configuration's folder.
-func absolute(files []string) []string {
-	list := make([]string, len(files))
-	for i, f := range files {
-		if full, err := filepath.Abs(f); err == nil {
-			f = full
-		}
-		list[i] = f
-	}
-	return list
 }
