@@ -39,6 +39,12 @@ type Stripper interface {
 	Strip(h http.Header)
 }
 
+// A Varier is a carrier whose credential caches do not know to be one, as they know Authorization (RFC 9111, section 3.5). The guard names its
+// fields in Vary, so that no cache gives one caller's answer to another.
+type Varier interface {
+	Vary() []string
+}
+
 // A Lookup proves a credential: it returns whose it is. The error wraps gatehouse.ErrCredential (or is ErrExpired, ErrDisabled, …)
 // if the credential is bad; ErrAnonymous and an identity without a Value count as that. Any other error means that it could not be checked.
 // It must be safe for concurrent use and should compare in constant time, or by a hash.

@@ -58,6 +58,9 @@ func (c *FuncCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Ide
 // Forget implements [Carrier]: there is nothing to take away.
 func (c *FuncCarrier) Forget(http.ResponseWriter, *http.Request) error { return nil }
 
+// Vary implements [Varier] for the header fields that Func was told of.
+func (c *FuncCarrier) Vary() []string { return c.headers }
+
 // Strip implements [Stripper] for the header fields that Func was told of.
 func (c *FuncCarrier) Strip(h http.Header) {
 	for _, name := range c.headers {

@@ -128,6 +128,9 @@ func (c *NamedHeaderCarrier) Challenge(realm string) problem.Challenge {
 	return problem.Challenge{Scheme: "ApiKey", Realm: realm, Params: `header="` + c.name + `"`, OAuth: true}
 }
 
+// Vary implements [Varier].
+func (c *NamedHeaderCarrier) Vary() []string { return []string{c.name} }
+
 // Strip implements [Stripper]: it removes the field and every spelling of it that a CGI-like upstream would read as the same.
 func (c *NamedHeaderCarrier) Strip(h http.Header) { strip(h, c.name) }
 

@@ -170,7 +170,7 @@ func TestCORS(t *testing.T) {
 	if all := got.header["Access-Control-Allow-Origin"]; !slices.Equal(all, []string{"https://spa.example"}) || strings.Contains(got.header.Get("Access-Control-Expose-Headers"), "Secret") {
 		t.Errorf("listed: %v, want our own fields alone", got.header)
 	}
-	if vary := strings.Join(got.header["Vary"], ", "); vary != "Accept, Origin" {
+	if vary := strings.Join(got.header["Vary"], ", "); vary != "Accept, Origin, X-Api-Key" {
 		t.Errorf("Vary = %q, want what both say", vary)
 	}
 	for _, fields := range [][]string{{jack, "Origin: https://evil.example"}, {jack, "Origin: null"}, {jack}, {jack, "Origin: https://spa.example", "Origin: https://evil.example"}} {

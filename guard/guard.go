@@ -90,6 +90,7 @@ type Guard struct {
 	open     bool // no rules: only resolve
 	maxBody  int64
 	cors     cors
+	vary     []string // what caches must know an answer to depend on
 	limiter  Limiter
 	client   func(*http.Request) netip.Addr
 	answers  *problem.Writer
@@ -173,6 +174,9 @@ func (g *Guard) setCarriers(carriers []carrier.Carrier) error {
 			name = s.String()
 		}
 		g.carriers = append(g.carriers, namedCarrier{c, name})
+		if v, ok := c.(carrier.Varier); ok {
+			g.vary = append(g.vary, v.Vary()...)
+		}
 	}
 	return nil
 }

@@ -22,6 +22,9 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			return
 		}
 		g.cors.allow(w.Header(), r)
+		if g.vary != nil {
+			w.Header()["Vary"] = append(w.Header()["Vary"], g.vary...)
+		}
 		ctx := &verdictContext{Context: r.Context()}
 		g.judge(r, &ctx.verdict, nil)
 		p := ctx.verdict.Problem

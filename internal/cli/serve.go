@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -59,6 +62,7 @@ func urlOf(addr net.Addr, tls bool) string {
 
 // run opens the server, calls ready, and serves until it is told to stop.
 func (s *server) run(p *program, ready func(*server, net.Addr)) error {
+	defer quoteStandardLog(s.logger("server_logger"))()
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
 	changed, watching := s.watch(ctx)
@@ -97,6 +101,23 @@ func (s *server) run(p *program, ready func(*server, net.Addr)) error {
 			return s.finish(stop)
 		}
 	}
+}
+
+// quoteStandardLog sends what libraries write to the standard logger to ours, up to the first quote: behind it net/http repeats what a peer
+// sent, and that may be a credential. It returns how to undo it.
+func quoteStandardLog(l *slog.Logger) (undo func()) {
+	writer, flags := log.Writer(), log.Flags()
+	log.SetFlags(0)
+	log.SetOutput(standardLog{l})
+	return func() { log.SetOutput(writer); log.SetFlags(flags) }
+}
+
+type standardLog struct{ *slog.Logger }
+
+func (l standardLog) Write(line []byte) (int, error) {
+	text, _, _ := strings.Cut(strings.TrimSpace(string(line)), `"`)
+	l.Debug("a library says", "text", text)
+	return len(line), nil
 }
 
 // watch looks after the files of the configuration in use. It begins before they are first read, so that no change is missed; those that turn

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -68,6 +69,18 @@ func TestPanicOfAHandlerIs500AndItsValueStaysSecret(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "a handler panicked") || strings.Contains(out.String()+w.Body.String(), "planted-secret") {
 		t.Errorf("the log must tell of the panic and not its value: %s", out.String())
+	}
+}
+
+func TestStandardLogNeverRepeatsAPeer(t *testing.T) {
+	var out bytes.Buffer
+	s := openServer(t, &out, "log: {level: [{logger: server_logger, level: DEBUG}]}")
+	undo := quoteStandardLog(s.logger("server_logger"))
+	log.Printf("Unsolicited response received on idle HTTP channel starting with %q; err=<nil>", "planted-secret")
+	undo()
+	s.logs.Flush(time.Second)
+	if text := out.String(); !strings.Contains(text, "Unsolicited response") || strings.Contains(text, "planted-secret") {
+		t.Errorf("log = %s, want the message without what the peer sent", text)
 	}
 }
 
