@@ -200,6 +200,7 @@ func TestHijackNeedsHTTP1(t *testing.T) {
 func TestCopiedAnswersAreWhole(t *testing.T) {
 	data := make([]byte, 1<<20+333)
 	rand.Read(data)
+	text := string(data)
 	file := create(t, filepath.Join(t.TempDir(), "data"))
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
@@ -225,7 +226,7 @@ func TestCopiedAnswersAreWhole(t *testing.T) {
 			io.CopyN(w, f, int64(len(data)))
 		},
 		"reader": func(w http.ResponseWriter, _ *http.Request) { io.Copy(w, bytes.NewReader(data)) },
-		"string": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, string(data)) },
+		"string": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) },
 		"slow source": func(w http.ResponseWriter, _ *http.Request) {
 			r, in := io.Pipe()
 			go func() {
@@ -338,7 +339,7 @@ func TestDuplexAndTrailers(t *testing.T) {
 			w.(http.Flusher).Flush()
 			longPause()
 			text, _ := io.ReadAll(r.Body)
-			io.WriteString(w, string(text))
+			w.Write(text)
 			w.Header().Set("Got", r.Trailer.Get("Sent"))
 		}, 10*limit, 10*limit)
 		r, w := io.Pipe()
