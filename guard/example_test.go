@@ -199,7 +199,7 @@ func ExamplePolicy() {
 func ExampleDescribe() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		switch a.Key {
-		case slog.TimeKey, slog.LevelKey, "request_id", "duration":
+		case slog.TimeKey, slog.LevelKey, "request_id", "duration_ms":
 			return slog.Attr{} // they differ from run to run
 		}
 		return a

@@ -117,7 +117,7 @@ func (d Description) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("status", d.Status))
 	}
 	if d.Duration > 0 {
-		attrs = append(attrs, slog.Int64("bytes", d.Bytes), slog.Duration("duration", d.Duration))
+		attrs = append(attrs, slog.Int64("bytes", d.Bytes), slog.Float64("duration_ms", float64(d.Duration.Microseconds())/1000))
 	}
 	add("principal", d.Subject)
 	add("kind", d.Kind)

@@ -244,7 +244,7 @@ func TestDescriptionAsLogValue(t *testing.T) {
 		{guard.Description{Method: "GET", Host: "h", Path: "/"}, "r.method=GET r.host=h r.path=/"},
 		{guard.Description{RequestID: "ID", Method: "GET", Host: "h", Path: "/a b\nforged=1", Status: 403, Bytes: 7, Duration: time.Second, Subject: "jack", Kind: "user", Carrier: "c",
 			TokenID: "t", Rule: "x", Decision: "deny", Reason: "forbidden"},
-			`r.request_id=ID r.method=GET r.host=h r.path="/a b\nforged=1" r.status=403 r.bytes=7 r.duration=1s r.principal=jack r.kind=user r.carrier=c r.token_id=t r.rule=x r.decision=deny r.reason=forbidden`},
+			`r.request_id=ID r.method=GET r.host=h r.path="/a b\nforged=1" r.status=403 r.bytes=7 r.duration_ms=1000 r.principal=jack r.kind=user r.carrier=c r.token_id=t r.rule=x r.decision=deny r.reason=forbidden`},
 	} {
 		log.Reset()
 		l.Info("", "r", tt.d)

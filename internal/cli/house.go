@@ -37,6 +37,7 @@ type house struct {
 	proxy    *gateway.Proxy
 	handler  *api.Handler
 	suite    *explain.Suite // nil without tests
+	trusted  *gateway.Trusted
 	tested   int            // how many policy tests have passed
 	content  [32]byte       // of the files that it was made from
 	// secureOnly: the public URL is https, so browsers may be told to never try http (RFC 6797). A sample on this machine must not tell them
@@ -101,7 +102,7 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 	if len(b.faults) > 0 {
 		return nil, b.faults.Sort()
 	}
-	h.suite = suite
+	h.suite, h.trusted = suite, trusted
 	common := guard.Config{
 		Carriers: b.carriers(h.tokens), MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins, Limiter: around.limiterFor(c),
 		ClientAddr: trusted.ClientAddr, Status: statuses, Logger: around.logger("guard"), Now: around.now,

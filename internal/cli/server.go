@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -215,7 +216,10 @@ func (s *server) done(r *http.Request, d guard.Description, v *guard.Verdict) {
 	}
 	log := s.logger("access")
 	if log.Enabled(r.Context(), slog.LevelInfo) {
-		attrs := append(d.LogValue().Group(), slog.String("remote", remote(r)), slog.String("proto", r.Proto))
+		attrs := append(d.LogValue().Group(), slog.String("remote", address(guard.PeerAddr(r))), slog.String("proto", r.Proto))
+		if client := address(s.house.Load().trusted.ClientAddr(r)); client != address(guard.PeerAddr(r)) {
+			attrs = append(attrs, slog.String("client", client))
+		}
 		log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
 	}
 	if s.observed != nil {
@@ -223,11 +227,12 @@ func (s *server) done(r *http.Request, d guard.Description, v *guard.Verdict) {
 	}
 }
 
-func remote(r *http.Request) string {
-	if a := guard.PeerAddr(r); a.IsValid() {
-		return a.String()
+// address is "" where there is none, as on a Unix socket.
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
 	}
-	return r.RemoteAddr
+	return a.String()
 }
 
 // start opens the listeners and returns the address of the main one.

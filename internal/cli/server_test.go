@@ -72,6 +72,24 @@ func TestPanicOfAHandlerIs500AndItsValueStaysSecret(t *testing.T) {
 	}
 }
 
+func TestAccessLogNamesTheClientBehindATrustedProxy(t *testing.T) {
+	for _, tt := range []struct{ peer, forwarded, want string }{
+		{"192.0.2.1:1", "198.51.100.7, 203.0.113.9", `"remote":"192.0.2.1","proto":"HTTP/1.1","client":"203.0.113.9"`},
+		{"192.0.2.2:1", "203.0.113.9", `"remote":"192.0.2.2","proto":"HTTP/1.1"}`},
+	} {
+		var out bytes.Buffer
+		s := openServer(t, &out, "server: {trusted_proxies: [192.0.2.1]}")
+		get(s.handler(), "/", func(r *http.Request) {
+			r.RemoteAddr = tt.peer
+			r.Header.Set("X-Forwarded-For", tt.forwarded)
+		})
+		s.logs.Flush(time.Second)
+		if !strings.Contains(out.String(), tt.want) {
+			t.Errorf("peer %s forwards %s: log %s, want %s", tt.peer, tt.forwarded, out.String(), tt.want)
+		}
+	}
+}
+
 func TestStandardLogNeverRepeatsAPeer(t *testing.T) {
 	var out bytes.Buffer
 	s := openServer(t, &out, "log: {level: [{logger: server_logger, level: DEBUG}]}")

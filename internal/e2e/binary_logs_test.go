@@ -29,7 +29,7 @@ func (g *gate) accessLine(t *testing.T, id string) map[string]any {
 func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	g, _ := beginApp(t)
-	always := []string{"time", "level", "logger", "msg", "request_id", "method", "host", "path", "status", "bytes", "duration", "proto", "remote", "kind", "decision"}
+	always := []string{"time", "level", "logger", "msg", "request_id", "method", "host", "path", "status", "bytes", "duration_ms", "proto", "remote", "kind", "decision"}
 	for _, c := range []struct {
 		line   string
 		fields []string
