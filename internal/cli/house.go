@@ -38,8 +38,8 @@ type house struct {
 	handler  *api.Handler
 	suite    *explain.Suite // nil without tests
 	trusted  *gateway.Trusted
-	tested   int            // how many policy tests have passed
-	content  [32]byte       // of the files that it was made from
+	tested   int      // how many policy tests have passed
+	content  [32]byte // of the files that it was made from
 	// secureOnly: the public URL is https, so browsers may be told to never try http (RFC 6797). A sample on this machine must not tell them
 	// so of localhost.
 	secureOnly bool
