@@ -173,7 +173,10 @@ func (c explainCommand) asked(p *program) (explain.Report, error) {
 func readReport(resp *http.Response) (report explain.Report, err error) {
 	body := io.LimitReader(resp.Body, 1<<20)
 	if resp.StatusCode == http.StatusOK {
-		return report, json.NewDecoder(body).Decode(&report)
+		if err := json.NewDecoder(body).Decode(&report); err != nil || report.Decision == "" {
+			return report, exit{exitFail, errors.New("what answered is not the admin listener of Gatehouse: check --admin or server.admin.listen")}
+		}
+		return report, nil
 	}
 	var said struct{ Detail string }
 	if json.NewDecoder(body).Decode(&said) != nil || said.Detail == "" {
@@ -205,12 +208,20 @@ func (c explainCommand) adminClient(p *program) (client *http.Client, base strin
 			header.Set(name, value)
 		}
 	}
-	path, isSocket := strings.CutPrefix(address, "unix:")
-	if !isSocket {
-		return &http.Client{}, "http://" + address, header, nil
+	client, base = adminAt(address)
+	return client, base, header, nil
+}
+
+// adminAt returns a client for the admin listener at address, and its base URL. The question may carry the token of the highest role, so it goes
+// there and nowhere else: neither to a proxy that the environment names nor where the answer points to.
+func adminAt(address string) (*http.Client, string) {
+	transport, base := &http.Transport{Proxy: nil}, "http://"+address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		base = "http://gatehouse"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", path)
-	}
-	return &http.Client{Transport: &http.Transport{DialContext: dial}}, "http://gatehouse", header, nil
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: transport, CheckRedirect: stay}, base
 }

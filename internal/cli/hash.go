@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/carrier"
+	"github.com/gatehouse-auth/gatehouse/internal/config"
 )
 
 type hashCommand struct {
@@ -37,6 +38,9 @@ const minTokenLength = 16
 
 // Run makes or reads a token and prints its entry.
 func (c hashTokenCommand) Run(p *program) error {
+	if err := c.check(); err != nil {
+		return exit{exitUsage, err}
+	}
 	token := carrier.NewToken()
 	if c.Stdin {
 		var err error
@@ -51,6 +55,22 @@ func (c hashTokenCommand) Run(p *program) error {
 	}
 	_, err := io.WriteString(p.stdout, c.entry(carrier.HashToken(token.Reveal())))
 	return err
+}
+
+// check says what the configuration would say of an entry with these flags, before a token is made for nothing.
+func (c hashTokenCommand) check() error {
+	entry := strings.ReplaceAll(c.entry(carrier.HashToken("any")), "\n", "\n    ")
+	text := "server:\n  http:\n   allowed_tokens:\n    " + entry + "\n"
+	if len(c.Role) > 0 {
+		text += "roles: [" + quoted(c.Role) + "]\n"
+	}
+	_, err := config.Parse("entry.yaml", []byte(text), config.Options{})
+	faults, ok := errors.AsType[config.Faults](err)
+	if !ok {
+		return err
+	}
+	key := faults[0].Path[strings.LastIndex(faults[0].Path, ".")+1:]
+	return fmt.Errorf("the configuration would refuse this entry: %s: %s", key, faults[0].Message)
 }
 
 func (c hashTokenCommand) entry(hash carrier.Hash) string {
