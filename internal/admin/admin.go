@@ -57,7 +57,11 @@ func (s *Server) Handler(answers *problem.Writer) http.Handler {
 		mux.Handle(path, answers.Handler(readOnly))
 	}
 	mux.Handle("/", answers.Handler(func(http.ResponseWriter, *http.Request) error { return problem.New(problem.NotFound) }))
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // readOnly answers every other method: nothing here changes by a request.
@@ -79,13 +83,11 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 		return &problem.Problem{Code: problem.NotFound, Detail: "No request with this id is among the last denials. Only requests that were denied are kept, and only by the process that denied them."}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	return json.NewEncoder(w).Encode(report)
 }
 
 func state(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(map[string]string{"status": text})
 }
