@@ -149,6 +149,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 			maps.Copy(pr.Out.Header, header)
 		},
 		ModifyResponse: func(resp *http.Response) error {
+			if resp.StatusCode < 100 || resp.StatusCode > 999 { // what net/http reads, and panics rather than writes
+				return fmt.Errorf("it answered with the status %d, which there is not", resp.StatusCode)
+			}
 			mergeAnswer(resp.Header, ours)
 			return nil
 		},
