@@ -237,7 +237,7 @@ func TestTestExists(t *testing.T) {
 		{"internal/house", "TestTestExists", "/no sub_test"}:          true,
 		{"internal/house", "TestTestExists", "/no_sub_test/a"}:        true,
 		{"internal/house", "TestTestExists", "/no_sub_" + "tests"}:    false,
-		{"internal/house", "TestTestExists", "/no_sub_test/" + "b.b"}: false,
+		{"internal/house", "TestTestExists", "/no_sub_test/b." + "b"}: false,
 		{"internal/house", "TestTestExist", ""}:                       false,
 		{"internal/none", "TestTestExists", ""}:                       false,
 		{"gatehouse", "TestTestExists", ""}:                           false,
