@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,9 +105,6 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 	common := guard.Config{
 		Carriers: b.carriers(h.tokens), MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins, Limiter: around.limiterFor(c),
 		ClientAddr: trusted.ClientAddr, Status: statuses, Logger: around.logger("guard"), Now: around.now,
-	}
-	if c.Limits.Refused == nil {
-		common.Limiter = nil // an interface that holds a nil pointer is not nil
 	}
 	return h, b.furnish(h, common, rules, trusted, upstreams)
 }
@@ -273,7 +269,7 @@ func (b *builder) authorities(upstream, file string) *x509.CertPool {
 		return nil
 	}
 	path := "upstream." + upstream + ".ca_file"
-	text, err := os.ReadFile(inDir(b.cfg, file))
+	text, err := readFile(inDir(b.cfg, file))
 	if err != nil {
 		b.fault(path, "cannot be read: %v", err)
 		return nil

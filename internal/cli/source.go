@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/problem"
@@ -39,18 +42,32 @@ type reading struct {
 // maxFile bounds what is read of a file; the configuration refuses what is that large.
 const maxFile = 4<<20 + 1
 
+// pipeTimeout bounds reading a pipe, such as the shell's <(…).
+const pipeTimeout = 5 * time.Second
+
 func (r *reading) file(name string) ([]byte, error) {
 	r.mu.Lock()
 	if !slices.Contains(r.names, name) {
 		r.names = append(r.names, name)
 	}
 	r.mu.Unlock()
-	f, err := os.Open(name)
+	return readFile(name)
+}
+
+// readFile reads a file that a configuration names, or as much of it as can count. It does not wait for a named pipe that nobody writes to: a
+// reload that hung there would keep the server from being stopped.
+func readFile(name string) ([]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
+	_ = f.SetReadDeadline(time.Now().Add(pipeTimeout)) // only a pipe has one, and only a pipe needs it
+	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if info, statErr := f.Stat(); err == nil && len(text) == 0 && statErr == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		return nil, errors.New("it is a pipe, and nobody writes to it")
+	}
+	return text, err
 }
 
 // begin forgets the files of the last time.
