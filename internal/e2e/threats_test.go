@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -48,5 +49,29 @@ func TestPlainHTTPIsNotSentToHTTPS(t *testing.T) {
 		if err == nil && (got.status != http.StatusBadRequest || got.header.Get("Location") != "" || strings.Contains(got.body, "pong")) {
 			t.Errorf("%q without TLS = %d %v %q, want 400 or no answer", firstLine(raw), got.status, got.header, got.body)
 		}
+	}
+}
+
+// TestDevReachesNobody: no setting of another server takes the sample tokens of dev to the network.
+func TestDevReachesNobody(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	put(t, dir, "gatehouse.yaml", "server: {http: {host: 0.0.0.0}, admin: {listen: \"0.0.0.0:0\"}}\n")
+	g := spawn(t, launchPlan{dir: dir, args: []string{"dev", "--port", "0"}, env: []string{
+		"GATEHOUSE_SERVER__HTTP__HOST=0.0.0.0", "GATEHOUSE_SERVER__ADMIN__LISTEN=0.0.0.0:0", "HOST=0.0.0.0",
+	}})
+	_, addr, _ := strings.Cut(between(t, g.printed(t, "--request ID"), "the gate   ", "\n"), "://")
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || !net.ParseIP(host).IsLoopback() {
+		t.Fatalf("dev says that it listens on %q, %v, want a loopback address", addr, err)
+	}
+	all, err := net.Listen("tcp4", "127.0.0.2:"+port) // refused if somebody listens on every address
+	if err != nil {
+		t.Errorf("dev listens on more than %s: %v", addr, err)
+		return
+	}
+	all.Close()
+	if text := g.stderr.String() + g.stdout.String(); strings.Contains(text, "0.0.0.0") || strings.Contains(text, "[::]") {
+		t.Errorf("dev names an address that the network reaches:\n%s", text)
 	}
 }
