@@ -66,6 +66,31 @@ func TestUpstreamFaults(t *testing.T) {
 	}
 }
 
+// TestFaultsAreToldWithoutWhatWasSent: a broken line may be a credential, and errors of net/http quote it.
+func TestFaultsAreToldWithoutWhatWasSent(t *testing.T) {
+	chunked := request("POST /a", jack, "Transfer-Encoding: chunked")
+	for name, row := range map[string]struct{ raw, reply string }{
+		"trailer of the client":     {chunked + "3\r\nabc\r\n0\r\nAuthorization Token planted-secret\r\n\r\n", ok},
+		"head of the upstream":      {request("GET /a", jack), "HTTP/1.1 200 OK\r\nSet-Cookie planted-secret\r\n\r\n"},
+		"status of the upstream":    {request("GET /a", jack), "planted-secret\r\n\r\n"},
+		"length by the upstream":    {request("GET /a", jack), "HTTP/1.1 200 OK\r\nContent-Length: planted-secret\r\n\r\n"},
+		"coding by the upstream":    {request("GET /a", jack), "HTTP/1.1 200 OK\r\nTransfer-Encoding: planted-secret\r\n\r\n"},
+		"protocol of the upstream":  {request("GET /a", jack), "HTTP/1.1 101 OK\r\nConnection: Upgrade\r\nUpgrade: planted-secret\r\n\r\n"},
+		"trailer of the upstream":   {request("GET /a", jack), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie planted-secret\r\n\r\n"},
+		"chunk size by an upstream": {request("GET /a", jack), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nplanted-secret\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := build(t, plan{reply: says(false, row.reply), around: observed})
+			once(t, h.addr, row.raw)
+			h.end()
+			if text := h.log.String(); strings.Contains(text, "planted-secret") {
+				t.Errorf("the log tells what was sent:\n%s", text)
+			}
+		})
+	}
+}
+
 // endless returns a reply that is the same bytes until somebody ends the connection.
 func endless(text string) func(net.Conn, seen) bool {
 	return func(conn net.Conn, _ seen) bool {

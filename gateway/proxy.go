@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -143,7 +144,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	proxy := httputil.ReverseProxy{
 		Transport:  up.transport,
 		BufferPool: buffers,
-		ErrorLog:   slog.NewLogLogger(p.logger.Handler(), slog.LevelDebug),
+		ErrorLog:   log.New(errorLog{p.logger}, "", 0),
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			p.rewrite(pr, v, route, up)
 			maps.Copy(pr.Out.Header, header)
@@ -305,11 +306,30 @@ func upstreamProblem(up *upstream, err error) *problem.Problem {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problem.New(problem.BodyTooLarge)
 	}
-	err = fmt.Errorf("upstream %s: %w", up.name, err)
+	cause := fmt.Errorf("upstream %s: %s", up.name, unquoted(err.Error()))
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return problem.Wrap(problem.UpstreamTimeout, err)
+		return problem.Wrap(problem.UpstreamTimeout, cause)
 	}
-	return problem.Wrap(problem.UpstreamUnreachable, err)
+	return problem.Wrap(problem.UpstreamUnreachable, cause)
+}
+
+// unquoted cuts text where it begins to quote. What net/http quotes in its errors was sent by the client (a broken trailer) or by the upstream (a
+// broken head), and may be a credential.
+func unquoted(text string) string {
+	said, _, quotes := strings.Cut(text, `"`)
+	if quotes {
+		return said + "(not shown)"
+	}
+	return said
+}
+
+// An errorLog takes what ReverseProxy prints, as it takes the errors of upstreams.
+type errorLog struct{ log *slog.Logger }
+
+// Write logs one message.
+func (e errorLog) Write(p []byte) (int, error) {
+	e.log.LogAttrs(context.Background(), slog.LevelDebug, "reverse proxy", slog.String("detail", unquoted(strings.TrimRight(string(p), "\n"))))
+	return len(p), nil
 }
 
 // buffers are the buffers of all bodies that are being copied.
