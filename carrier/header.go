@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/problem"
@@ -135,17 +136,35 @@ func (c *NamedHeaderCarrier) Vary() []string { return []string{c.name} }
 func (c *NamedHeaderCarrier) Strip(h http.Header) { strip(h, c.name) }
 
 func strip(h http.Header, name string) {
-	want := foldName(name)
+	want := FoldName(name)
 	for other := range h {
-		if foldName(other) == want {
+		if FoldName(other) == want {
 			delete(h, other)
 		}
 	}
 }
 
-// foldName maps the spellings of a field name that CGI-like servers confuse to one.
-func foldName(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+// FoldName maps the spellings of a field name that CGI and WSGI servers read as the same to one, in net/http's canonical form. Most of them
+// confuse "-" and "_" only, but there are those (lighttpd) that turn every character but letters and digits into "_".
+func FoldName(name string) string {
+	for i := range len(name) {
+		if !isNameChar(name[i]) {
+			name = strings.Map(plainName, name)
+			break
+		}
+	}
+	return textproto.CanonicalMIMEHeaderKey(name) // costs nothing for a name that net/http has read
+}
+
+func isNameChar(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
+}
+
+func plainName(c rune) rune {
+	if c < utf8.RuneSelf && isNameChar(byte(c)) {
+		return c
+	}
+	return '-'
 }
 
 // tokenChars: RFC 9110, section 5.6.2.

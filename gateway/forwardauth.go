@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
@@ -147,7 +148,7 @@ func single(h http.Header, name string) (string, bool) {
 func contradicted(h http.Header, method, host, uri string) bool {
 	for name, values := range h {
 		for _, value := range values {
-			switch foldName(name) {
+			switch carrier.FoldName(name) {
 			case "X-Original-Method":
 				if value != method {
 					return true

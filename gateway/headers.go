@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -23,7 +24,7 @@ func (h IdentityHeaders) withDefaults() (IdentityHeaders, error) {
 			*f = []string{"Remote-User", "Remote-Groups", "Remote-Email"}[i]
 		}
 		*f = textproto.CanonicalMIMEHeaderKey(*f)
-		if folded := foldName(*f); folded != *f || isFromOutside(folded) || reserved[folded] {
+		if folded := carrier.FoldName(*f); folded != *f || isFromOutside(folded) || reserved[folded] {
 			return h, fmt.Errorf("gateway: %q cannot carry an identity: choose a name such as Remote-User", *f)
 		}
 	}
@@ -57,29 +58,6 @@ func isFieldValue(s string) bool {
 	return strings.TrimSpace(s) == s && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// foldName maps the spellings of a field name that CGI and WSGI servers read as the same to one, in net/http's canonical form. Most of them
-// confuse "-" and "_" only, but there are those (lighttpd) that turn every character but letters and digits into "_".
-func foldName(name string) string {
-	for i := range len(name) {
-		if !isNameChar(name[i]) {
-			name = strings.Map(plainName, name)
-			break
-		}
-	}
-	return textproto.CanonicalMIMEHeaderKey(name) // costs nothing for a name that net/http has read
-}
-
-func isNameChar(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-'
-}
-
-func plainName(c rune) rune {
-	if c < utf8.RuneSelf && isNameChar(byte(c)) {
-		return c
-	}
-	return '-'
-}
-
 // outsiders are fields by which a client could pretend to be a proxy, another client or another request. They are removed, and those that
 // an upstream needs are written anew. "Proxy" is CVE-2016-5385; the two of framing are here for their aliases, since net/http writes its own.
 var outsiders = nameSet(
@@ -97,11 +75,11 @@ var reserved = nameSet(
 	"content-type", "content-encoding", "cache-control", "location", "retry-after", "x-gatehouse-code",
 )
 
-// nameSet returns the set of the names in the form of [foldName].
+// nameSet returns the set of the names in the form of [carrier.FoldName].
 func nameSet(names ...string) map[string]bool {
 	set := map[string]bool{}
 	for _, name := range names {
-		set[foldName(name)] = true
+		set[carrier.FoldName(name)] = true
 	}
 	return set
 }
@@ -119,7 +97,7 @@ func (h IdentityHeaders) isManaged(folded string) bool {
 // clean removes what must not come from outside from header or trailer fields.
 func (h IdentityHeaders) clean(fields http.Header) {
 	for name := range fields {
-		if folded := foldName(name); h.isManaged(folded) || isFromOutside(folded) {
+		if folded := carrier.FoldName(name); h.isManaged(folded) || isFromOutside(folded) {
 			delete(fields, name)
 		}
 	}

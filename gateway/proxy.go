@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/problem"
@@ -141,6 +142,10 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	// ReverseProxy clears the answer's header after an informational response, so ours wait outside until the answer comes.
 	ours := w.Header().Clone()
 	clear(w.Header())
+	body := &watchedBody{ReadCloser: r.Body}
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = body
+	}
 	proxy := httputil.ReverseProxy{
 		Transport:  up.transport,
 		BufferPool: buffers,
@@ -164,7 +169,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 				p.guard.Answers().Write(w, r, problem.New(problem.UpstreamUnreachable))
 				return
 			}
-			p.fail(w, r, upstreamProblem(up, err))
+			p.fail(w, r, upstreamProblem(up, err, body.failure()))
 		},
 	}
 	proxy.ServeHTTP(w, r)
@@ -301,8 +306,32 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, problem *problem.Pr
 	p.guard.Answers().Write(w, r, problem)
 }
 
-// upstreamProblem says why there is no answer.
-func upstreamProblem(up *upstream, err error) *problem.Problem {
+// A watchedBody remembers what was wrong with the client's body, so that the upstream is not blamed for it.
+type watchedBody struct {
+	io.ReadCloser
+	err atomic.Pointer[error]
+}
+
+func (b *watchedBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf)
+	if err != nil && err != io.EOF && !errors.Is(err, http.ErrBodyReadAfterClose) { // closed: the transport has given up by itself
+		b.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+func (b *watchedBody) failure() error {
+	if err := b.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// upstreamProblem says why there is no answer. body is what was wrong with the client's body, or nil.
+func upstreamProblem(up *upstream, err, body error) *problem.Problem {
+	if _, ok := errors.AsType[*http.MaxBytesError](body); body != nil && !ok {
+		return problem.New(problem.BrokenBody)
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return problem.New(problem.BodyTooLarge)
 	}

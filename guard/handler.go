@@ -18,7 +18,11 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			(&problem.Writer{}).Write(w, r, problem.Wrap(problem.Unavailable, errUnconfigured))
 			return
 		}
-		if g.cors.isPreflight(r) && g.preflight(w, r) {
+		if v := g.Preflight(r); v != nil {
+			if o := observationOf(r.Context()); o != nil {
+				o.verdict = v
+			}
+			g.cors.answer(w, r, g.rules.Methods())
 			return
 		}
 		g.cors.allow(w.Header(), r)
@@ -54,20 +58,20 @@ func asJudged(r *http.Request, ctx *verdictContext) *http.Request {
 	return judged
 }
 
-// preflight answers a CORS preflight if its target is canonical.
-func (g *Guard) preflight(w http.ResponseWriter, r *http.Request) bool {
-	v := &Verdict{Principal: gatehouse.Anonymous()}
+// Preflight returns the verdict of a CORS preflight with a canonical target, which Handler answers itself, and nil for every other request.
+// Forward-auth does not know preflights: there they are requests like any other.
+func (g *Guard) Preflight(r *http.Request) *Verdict {
+	if g == nil || g.policy == nil || !g.cors.isPreflight(r) {
+		return nil
+	}
+	q, err := policy.Canonical(r)
+	if err != nil {
+		return nil
+	}
+	v := &Verdict{Principal: gatehouse.Anonymous(), Request: q}
 	v.begin()
-	var err error
-	if v.Request, err = policy.Canonical(r); err != nil {
-		return false
-	}
 	v.step(StageTarget, "preflight", "answered here", nil)
-	if o := observationOf(r.Context()); o != nil {
-		o.verdict = v
-	}
-	g.cors.answer(w, r, g.rules.Methods())
-	return true
+	return v
 }
 
 // limitBody enforces the size limit. It comes after the decision, so that strangers learn nothing and send nothing, and before routing: a body that

@@ -60,6 +60,9 @@ func (g *Guard) judge(r *http.Request, v *Verdict, as *gatehouse.Identity) {
 	v.Problem = g.way(r, v, as)
 	g.logOverlooked(r, v)
 	if v.Problem == nil {
+		if as == nil && v.guessed() {
+			g.countRefused(r, problem.UnknownToken)
+		}
 		return
 	}
 	v.Principal = forDenied(v.Principal)
@@ -174,7 +177,7 @@ func (g *Guard) refused(r *http.Request) (err error) {
 // countsAsRefused: what a client is refused for its own doing. Unknown paths do not count, or a page with broken links would lock itself out.
 func countsAsRefused(code problem.Code) bool {
 	switch code {
-	case problem.NotFound, problem.MethodNotAllowed, problem.TooManyRequests:
+	case problem.NotFound, problem.MethodNotAllowed, problem.TooManyRequests, problem.BrokenBody:
 		return false
 	case problem.Unavailable, problem.Internal, problem.UpstreamUnreachable, problem.UpstreamTimeout, problem.BadForward:
 		return false // ours, the application's or the proxy's

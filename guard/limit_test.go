@@ -80,7 +80,10 @@ func TestWhatCountsAsRefused(t *testing.T) {
 		{"our store is down", "GET", "/known", []string{"Token down"}, problem.Unavailable, false},
 		{"allowed", "GET", "/known", []string{"Token token1"}, "", false},
 		{"public", "GET", "/public", nil, "", false},
-		{"public with a bad token", "GET", "/public", []string{"Token nope"}, "", false},
+		{"public with an unknown token, which may be a guess", "GET", "/public", []string{"Token nope"}, "", true},
+		{"public with an expired token", "GET", "/public", []string{"Token expired"}, "", false},
+		{"public while our store is down", "GET", "/public", []string{"Token down"}, "", false},
+		{"public with a good token", "GET", "/public", []string{"Token token1"}, "", false},
 	} {
 		b := &budget{}
 		g := makeGuard(t, guard.Config{Rules: everyRule(t), Limiter: b, Carriers: []carrier.Carrier{carrier.Header("Token", func(ctx context.Context, token string) (gatehouse.Identity, error) {

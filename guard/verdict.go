@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -72,6 +73,12 @@ func (v *Verdict) step(stage Stage, subject, outcome string, err error) {
 
 // Allowed reports whether the request may pass. The zero Verdict, which nobody has judged, may not.
 func (v *Verdict) Allowed() bool { return v != nil && v.Problem == nil && len(v.steps) > 0 }
+
+// guessed reports whether a public path overlooked a credential that is unknown: it must count like a refused one, or tokens could be tried there
+// without end. One that has merely expired is nobody's guess.
+func (v *Verdict) guessed() bool {
+	return errors.Is(v.overlooked, gatehouse.ErrCredential) && !errors.Is(v.overlooked, gatehouse.ErrExpired)
+}
 
 // Reason returns the code of the problem, or "" if the request may pass.
 func (v *Verdict) Reason() problem.Code {

@@ -26,6 +26,7 @@ const (
 	NotFound            Code = "not_found"
 	MethodNotAllowed    Code = "method_not_allowed"
 	BodyTooLarge        Code = "body_too_large"
+	BrokenBody          Code = "broken_body"
 	TooManyRequests     Code = "too_many_requests"
 	UntrustedProxy      Code = "untrusted_proxy"
 	BadForward          Code = "bad_forward"
@@ -72,6 +73,8 @@ var Catalogue = []Info{
 		"The path exists, the method does not. The Allow header lists those that do."},
 	{BodyTooLarge, 413, "", "", "The request body is too large",
 		"The body is larger than this server takes. Send less at a time, or ask the operator to raise the limit."},
+	{BrokenBody, 400, "", "", "The request body is broken",
+		"The body ended early, came too slowly, or its framing is malformed. Send the request again, whole."},
 	{TooManyRequests, 429, "", "", "Too many refused requests",
 		"Too many requests from this address were refused. Wait as long as Retry-After says, and send a valid credential."},
 	{UntrustedProxy, 403, "", "the answer to a peer that is not trusted must stop every proxy", "The peer is not a trusted proxy",

@@ -45,7 +45,7 @@ func TestPublishedStatuses(t *testing.T) {
 	want := map[problem.Code]int{
 		problem.BadTarget: 400, problem.NoCredential: 401, problem.UnsupportedScheme: 401, problem.MalformedCredential: 400,
 		problem.DuplicateCredential: 400, problem.UnknownToken: 401, problem.ExpiredToken: 401, problem.Forbidden: 403,
-		problem.InsufficientScope: 403, problem.NotFound: 404, problem.MethodNotAllowed: 405, problem.BodyTooLarge: 413,
+		problem.InsufficientScope: 403, problem.NotFound: 404, problem.MethodNotAllowed: 405, problem.BodyTooLarge: 413, problem.BrokenBody: 400,
 		problem.TooManyRequests: 429, problem.UntrustedProxy: 403, problem.BadForward: 403, problem.ConflictingForward: 400,
 		problem.UpstreamUnreachable: 502, problem.UpstreamTimeout: 504, problem.Unavailable: 503, problem.Internal: 500,
 	}

@@ -110,7 +110,7 @@ func describe(d guard.Description) string {
 	if who == "" {
 		who = "anonymous"
 	}
-	line := fmt.Sprintf("%d %-5s %-7s %s  %s", d.Status, d.Decision, d.Method, strconv.QuoteToGraphic(d.Path), who)
+	line := fmt.Sprintf("%d %-5s %-7s %s  %s", d.Status, d.Decision, strings.Trim(strconv.QuoteToGraphic(d.Method), `"`), strconv.QuoteToGraphic(d.Path), who)
 	if d.Rule != "" {
 		line += "  rule " + strconv.QuoteToGraphic(d.Rule)
 	}

@@ -37,6 +37,8 @@ type house struct {
 	handler  *api.Handler
 	suite    *explain.Suite // nil without tests
 	trusted  *gateway.Trusted
+	limiter  *limit.Limiter // nil without limits; limited is what it was made for
+	limited  config.Refused
 	tested   int      // how many policy tests have passed
 	content  [32]byte // of the files that it was made from
 	// secureOnly: the public URL is https, so browsers may be told to never try http (RFC 6797). A sample on this machine must not tell them
@@ -49,8 +51,8 @@ type surroundings struct {
 	logger func(name string) *slog.Logger
 	now    func() time.Time
 
-	limited config.Refused // what limiter was made for
-	limiter *limit.Limiter
+	limiter *limit.Limiter // of the house in use, with the debts that the next one takes over
+	limited config.Refused
 }
 
 // quiet are the surroundings of commands that answer on standard output: hooks that fail are part of the answer there.
@@ -62,17 +64,16 @@ func logged(set *logs.Set, now func() time.Time) *surroundings {
 	return &surroundings{logger: set.Logger, now: now}
 }
 
-// limiterFor returns the limiter that c asks for. A reload keeps the debts as long as the limits stay.
-func (s *surroundings) limiterFor(c *config.Config) guard.Limiter {
+// limiterFor returns the limiter that c asks for, or nil. A reload keeps the debts as long as the limits stay.
+func (s *surroundings) limiterFor(c *config.Config) (*limit.Limiter, config.Refused) {
 	if c.Limits.Refused == nil {
-		s.limiter = nil
-		return nil
+		return nil, config.Refused{}
 	}
-	if s.limiter == nil || s.limited != *c.Limits.Refused {
-		s.limited = *c.Limits.Refused
-		s.limiter = limit.New(limit.Config{Budget: s.limited.Budget, Per: s.limited.Per.Std(), Now: s.now})
+	limited := *c.Limits.Refused
+	if s.limiter != nil && s.limited == limited {
+		return s.limiter, limited
 	}
-	return s.limiter
+	return limit.New(limit.Config{Budget: limited.Budget, Per: limited.Per.Std(), Now: s.now}), limited
 }
 
 // A builder collects the faults that show only when a configuration is compiled.
@@ -103,8 +104,11 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 	}
 	h.suite, h.trusted = suite, trusted
 	common := guard.Config{
-		Carriers: b.carriers(h.tokens), MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins, Limiter: around.limiterFor(c),
+		Carriers: b.carriers(h.tokens), MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins,
 		ClientAddr: trusted.ClientAddr, Status: statuses, Logger: around.logger("guard"), Now: around.now,
+	}
+	if h.limiter, h.limited = around.limiterFor(c); h.limiter != nil { // a nil pointer in an interface would not be nil
+		common.Limiter = h.limiter
 	}
 	return h, b.furnish(h, common, rules, trusted, upstreams)
 }
@@ -356,6 +360,9 @@ func (h *house) judge(r *http.Request, id *gatehouse.Identity) *guard.Verdict {
 	g := h.app
 	if h.handler.IsOwn(r) {
 		g = h.own
+	}
+	if v := g.Preflight(r); v != nil {
+		return v
 	}
 	if id == nil {
 		return g.Judge(r)

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -80,7 +79,7 @@ func (s *server) load() (*house, error) {
 func contentOf(files []string) [sha256.Size]byte {
 	sum := sha256.New()
 	for _, name := range files {
-		text, err := os.ReadFile(name)
+		text, err := readFile(name) // as bounded as the configuration's own reading
 		own := sha256.Sum256(text)
 		fmt.Fprintf(sum, "%q %v %x\n", name, err == nil, own)
 	}
@@ -115,6 +114,7 @@ func (s *server) use(h *house) {
 	for _, w := range h.cfg.Warnings {
 		s.logger("config").Warn(w.Message, "at", w.Position.String())
 	}
+	s.around.limiter, s.around.limited = h.limiter, h.limited
 	if old := s.house.Swap(h); old != nil {
 		old.close()
 	}
@@ -216,10 +216,8 @@ func (s *server) done(r *http.Request, d guard.Description, v *guard.Verdict) {
 	}
 	log := s.logger("access")
 	if log.Enabled(r.Context(), slog.LevelInfo) {
-		attrs := append(d.LogValue().Group(), slog.String("remote", address(guard.PeerAddr(r))), slog.String("proto", r.Proto))
-		if client := address(s.house.Load().trusted.ClientAddr(r)); client != address(guard.PeerAddr(r)) {
-			attrs = append(attrs, slog.String("client", client))
-		}
+		attrs := append(d.LogValue().Group(), slog.String("remote", address(guard.PeerAddr(r))),
+			slog.String("client", address(s.house.Load().trusted.ClientAddr(r))), slog.String("proto", r.Proto))
 		log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
 	}
 	if s.observed != nil {
@@ -305,9 +303,9 @@ func (s *server) startAdmin(c *config.Config) error {
 func (s *server) adminHandler(network string) http.Handler {
 	routes := s.admin.Handler(&problem.Writer{Logger: s.logger("admin")})
 	if network == "unix" {
-		return routes
+		return s.recovering(routes.ServeHTTP)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.recovering(func(w http.ResponseWriter, r *http.Request) {
 		s.house.Load().admin.Handler(routes).ServeHTTP(w, r)
 	})
 }
