@@ -199,9 +199,6 @@ func TestLinkFaults(t *testing.T) {
 // TestMainDoesNothing keeps the program a function that tests can run: main only calls it.
 func TestMainDoesNothing(t *testing.T) {
 	dir := filepath.Join(root, "cmd", "gatehouse")
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("there is no cmd/gatehouse yet")
-	}
 	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("Glob(cmd/gatehouse/*.go) = %v, %v, want main.go", names, err)
