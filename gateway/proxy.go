@@ -145,6 +145,9 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 	body := &watchedBody{ReadCloser: r.Body}
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = body
+		// An upstream may begin its answer before it has read the request. Over HTTP/1 net/http would then throw away what has not been read: the
+		// upstream would get a part of the body. An error means that there is no need, as over HTTP/2, or no way.
+		_ = http.NewResponseController(w).EnableFullDuplex()
 	}
 	proxy := httputil.ReverseProxy{
 		Transport:  up.transport,

@@ -147,7 +147,7 @@ func TestVersionsBothWays(t *testing.T) {
 }
 
 // TestStreamsBothWays: over HTTP/2 every piece of a body arrives before the next one is sent, as a remote procedure call needs it, and trailers
-// follow. A server of HTTP/1.1 answers once it has read the request.
+// follow. Over HTTP/1.1 an answer that begins before the request has been read must not cost the rest of the request.
 func TestStreamsBothWays(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Grpc-Status")

@@ -48,6 +48,7 @@ func newUpstream(u Upstream) (*upstream, error) {
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true, // bodies pass as they are
 		Protocols:              new(http.Protocols),
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20}, // what a slow client makes us hold; net/http's own is 4 MB
 	}
 	scheme := u.URL.Scheme
 	switch scheme {
