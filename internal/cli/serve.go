@@ -65,6 +65,13 @@ func (s *server) run(p *program, ready func(*server, net.Addr)) error {
 	defer quoteStandardLog(s.logger("server_logger"))()
 	ctx, cancel := context.WithCancel(p.ctx)
 	defer cancel()
+	// Signals first: one that comes while the server starts must not kill it in the midst of its first request.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(stop)
 	changed, watching := s.watch(ctx)
 	defer func() { cancel(); drain(changed, watching) }()
 	if err := s.open(); err != nil {
@@ -78,12 +85,6 @@ func (s *server) run(p *program, ready func(*server, net.Addr)) error {
 	if err != nil {
 		return exit{exitFail, explainListen(err)}
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(stop)
 	ready(s, addr)
 	for {
 		select {
