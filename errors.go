@@ -26,4 +26,9 @@ var (
 	ErrExpired = fmt.Errorf("%w: expired", ErrCredential)
 	// ErrDisabled wraps ErrCredential: the credential is known and switched off. To the client it looks unknown.
 	ErrDisabled = fmt.Errorf("%w: disabled", ErrCredential)
+	// ErrSession wraps ErrCredential: a session cookie that is forged, unknown, expired or ended, which the client cannot tell apart. Answered
+	// 401 without an error parameter, and the cookie is taken away.
+	ErrSession = fmt.Errorf("%w: no such session", ErrCredential)
+	// ErrLogin wraps ErrCredential: a name and password that do not belong together, whichever of them is wrong. Answered 401, always alike.
+	ErrLogin = fmt.Errorf("%w: wrong name or password", ErrCredential)
 )

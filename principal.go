@@ -110,6 +110,9 @@ func (id Identity) Claim(name string) (any, bool) {
 	return v, ok
 }
 
+// Claims iterates over id's claims in no particular order.
+func (id Identity) Claims() iter.Seq2[string, any] { return maps.All(id.claims) }
+
 // WithClaims returns a copy of c that carries claims instead of its own. The map is copied, its values are not.
 func WithClaims[C Identity | Principal](c C, claims map[string]any) C {
 	claims = maps.Clone(claims)

@@ -21,10 +21,14 @@ const (
 	DuplicateCredential Code = "duplicate_credential"
 	UnknownToken        Code = "unknown_token"
 	ExpiredToken        Code = "expired_token"
+	SessionInvalid      Code = "session_invalid"
+	InvalidCredentials  Code = "invalid_credentials"
+	CrossOrigin         Code = "cross_origin"
 	Forbidden           Code = "forbidden"
 	InsufficientScope   Code = "insufficient_scope"
 	NotFound            Code = "not_found"
 	MethodNotAllowed    Code = "method_not_allowed"
+	SessionConflict     Code = "session_conflict"
 	BodyTooLarge        Code = "body_too_large"
 	BrokenBody          Code = "broken_body"
 	TooManyRequests     Code = "too_many_requests"
@@ -63,6 +67,12 @@ var Catalogue = []Info{
 		"The token is unknown, malformed, switched off, or not meant for this. Obtain a new one."},
 	{ExpiredToken, 401, "invalid_token", "", "The token has expired",
 		"The token was valid and its time is up. Renew it and send the request again."},
+	{SessionInvalid, 401, "", "", "The session is not valid",
+		"The session in the cookie is unknown, has expired or was ended. The cookie has been taken away; sign in again."},
+	{InvalidCredentials, 401, "", "", "The name or the password is wrong",
+		"No account has this name and this password. Check both, and sign in again."},
+	{CrossOrigin, 403, "", "what another site sent must not look like a missing credential", "The request comes from another site",
+		"A browser sent this request, with its cookie, for a page of another origin. Send it from a page of this origin, or ask the operator to list yours."},
 	{Forbidden, 403, "insufficient_scope", "", "Not allowed",
 		"You are known, and you may not do this. Ask the operator for the access that it needs."},
 	{InsufficientScope, 403, "insufficient_scope", "", "The token's scope is too small",
@@ -71,6 +81,8 @@ var Catalogue = []Info{
 		"No rule and no resource has this path. Check the path for a typing mistake."},
 	{MethodNotAllowed, 405, "", "an answer 405 must carry Allow, no other may be mistaken for it", "The method is not available here",
 		"The path exists, the method does not. The Allow header lists those that do."},
+	{SessionConflict, 409, "", "", "Somebody else changed the session",
+		"Another request changed the same data of this session at the same time. Nothing of this request was kept; send it again."},
 	{BodyTooLarge, 413, "", "", "The request body is too large",
 		"The body is larger than this server takes. Send less at a time, or ask the operator to raise the limit."},
 	{BrokenBody, 400, "", "", "The request body is broken",

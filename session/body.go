@@ -1,0 +1,54 @@
+package session
+
+import (
+	"encoding/json"
+	"maps"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// MaxBody is the size in bytes of what one session can hold, data and identity together.
+const MaxBody = 64 << 10
+
+// A body is what a record's Body holds. Fields may be added; none may change its meaning, since old records stay.
+type body struct {
+	Identity  *identity                  `json:"identity,omitempty"`
+	Until     int64                      `json:"until,omitempty"` // ms; a limit of this session's own
+	UserAgent string                     `json:"user_agent,omitempty"`
+	Carrier   json.RawMessage            `json:"carrier,omitempty"`
+	Data      map[string]json.RawMessage `json:"data,omitempty"`
+}
+
+// An identity is a [gatehouse.Identity] as it is stored.
+type identity struct {
+	Value    string         `json:"value"`
+	Kind     gatehouse.Kind `json:"kind,omitempty"`
+	Email    string         `json:"email,omitempty"`
+	Roles    []string       `json:"roles,omitempty"`
+	Scopes   []string       `json:"scopes,omitempty"`
+	AuthTime int64          `json:"auth_time"` // ms
+	Methods  []string       `json:"methods,omitempty"`
+	Claims   map[string]any `json:"claims,omitempty"`
+}
+
+func storedIdentity(id gatehouse.Identity, now time.Time) *identity {
+	auth := id.AuthTime
+	if auth.IsZero() {
+		auth = now
+	}
+	return &identity{Value: id.Value, Kind: id.Kind, Email: id.Email, Roles: id.Roles, Scopes: id.Scopes,
+		AuthTime: auth.UnixMilli(), Methods: id.Methods, Claims: maps.Collect(id.Claims())}
+}
+
+func (i *identity) restored() gatehouse.Identity {
+	if i == nil {
+		return gatehouse.Identity{}
+	}
+	id := gatehouse.Identity{Value: i.Value, Kind: i.Kind, Email: i.Email, Roles: i.Roles, Scopes: i.Scopes,
+		AuthTime: time.UnixMilli(i.AuthTime), Methods: i.Methods}
+	if len(i.Claims) > 0 {
+		id = gatehouse.WithClaims(id, i.Claims)
+	}
+	return id
+}

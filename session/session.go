@@ -1,0 +1,267 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+var (
+	// ErrDetached: there is no guard with a session carrier in front of the handler, so that nothing could be kept.
+	ErrDetached = errors.New("no session here: put a guard with carrier.Session in front of the handler")
+	// ErrTooLate: the answer has begun, and a visitor without a session would have to be given a cookie.
+	ErrTooLate = errors.New("the answer has begun: a new session cannot be given any more")
+	// ErrTooLarge: the session would hold more than [MaxBody].
+	ErrTooLarge = errors.New("session too large")
+)
+
+// A Session is the session of one request: loaded once, changed in memory, and stored before the answer begins. Without a record it is empty, and
+// gets one when something is put. It is safe for concurrent use. The zero Session belongs to no table: it is empty, and nothing can be put.
+type Session struct {
+	mu     sync.Mutex
+	table  *Table
+	rec    Record // Key is zero if there is no record
+	body   body
+	secret string
+	stored map[string]json.RawMessage // the data as the store has it; never changed in place
+	dirty  map[string]bool            // keys that were put or deleted since
+	begun  bool                       // the answer has begun
+}
+
+type contextKey struct{ table *Table }
+
+// FromContext returns the session of the request that ctx belongs to. It is never nil; without a guard that has a session carrier it is empty and
+// nothing can be put into it.
+func FromContext(ctx context.Context) *Session {
+	if s, ok := ctx.Value(contextKey{}).(*Session); ok {
+		return s
+	}
+	return new(Session)
+}
+
+// FromContext returns the session of t of the request that ctx belongs to, for programs with several tables behind nested guards.
+func (t *Table) FromContext(ctx context.Context) *Session {
+	if s, ok := ctx.Value(contextKey{t}).(*Session); ok {
+		return s
+	}
+	return new(Session)
+}
+
+// NewContext returns a context that carries s. The guard does this by itself; programs need it in tests only.
+func NewContext(ctx context.Context, s *Session) context.Context { return sessionContext{ctx, s} }
+
+type sessionContext struct {
+	context.Context
+	session *Session
+}
+
+// Value implements [context.Context].
+func (c sessionContext) Value(key any) any {
+	if c.session.Answers(key) {
+		return c.session
+	}
+	return c.Context.Value(key)
+}
+
+// Answers reports whether key asks a context for s, for contexts that answer Value themselves.
+func (s *Session) Answers(key any) bool {
+	k, ok := key.(contextKey)
+	return ok && (k.table == nil || k.table == s.owner())
+}
+
+func (s *Session) owner() *Table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.table
+}
+
+// ID names the session; it is no secret. It is empty as long as there is no record.
+func (s *Session) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rec.ID
+}
+
+// Subject returns whose session it is: the value of the identity that was remembered, or "" for a visitor.
+func (s *Session) Subject() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rec.Subject
+}
+
+// Identity returns what was remembered, with Session, IssuedAt and ExpiresAt filled in. Its Value is empty for a visitor. Claims have the types
+// that JSON gives them, and the program's own value (gatehouse.WithValue) is not kept.
+func (s *Session) Identity() gatehouse.Identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := s.body.Identity.restored()
+	if id.Value != "" {
+		id.Session, id.IssuedAt, id.ExpiresAt = s.rec.ID, s.rec.Created, s.table.expires(s.rec, s.body)
+	}
+	return id
+}
+
+// Expires returns when the session ends if nobody uses it any more, zero if there is no record.
+func (s *Session) Expires() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rec.Key.IsZero() {
+		return time.Time{}
+	}
+	return s.table.expires(s.rec, s.body)
+}
+
+// EndsBy returns when the session ends however it is used, zero if there is no record.
+func (s *Session) EndsBy() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.rec.Key.IsZero() {
+		return time.Time{}
+	}
+	return s.table.endsBy(s.rec, s.body)
+}
+
+// Secret returns what the browser is given, for carriers. It is empty as long as there is no record.
+func (s *Session) Secret() gatehouse.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return gatehouse.NewSecret(s.secret)
+}
+
+// Attributes returns what the carrier stored with the session, see [Options], or nil.
+func (s *Session) Attributes() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return bytes.Clone(s.body.Carrier)
+}
+
+// Get returns the value under key, and whether there is one. The error says that the value is not a T, as JSON sees it. The value is a copy: to
+// change what is kept, [Put] it again.
+func Get[T any](s *Session, key string) (value T, ok bool, err error) {
+	s.mu.Lock()
+	raw, ok := s.body.Data[key]
+	s.mu.Unlock()
+	if !ok {
+		return value, false, nil
+	}
+	if err := json.Unmarshal(raw, &value); err != nil {
+		var zero T
+		return zero, true, fmt.Errorf("session: the value of %q is not a %T: %w", key, zero, err)
+	}
+	return value, true, nil
+}
+
+// Put keeps value, in the form of encoding/json, under key. The error says why it cannot be kept: it has no such form, the key is empty, the session
+// would be larger than [MaxBody] ([ErrTooLarge]), there is no session carrier ([ErrDetached]), or the answer has begun and there is no session
+// yet ([ErrTooLate]). What is put after the answer has begun is stored when the handler returns.
+func Put[T any](s *Session, key string, value T) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("session: the value of %q cannot be kept: %w", key, err)
+	}
+	return s.change(key, raw)
+}
+
+// Delete removes the value under key. It is no error if there is none.
+func (s *Session) Delete(key string) error {
+	s.mu.Lock()
+	_, ok := s.body.Data[key]
+	s.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	return s.change(key, nil)
+}
+
+// Keys returns the keys under which there are values, sorted.
+func (s *Session) Keys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.body.Data))
+}
+
+// change puts raw under key, or removes the key if raw is nil.
+func (s *Session) change(key string, raw json.RawMessage) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case key == "":
+		return errors.New("session: the key is empty")
+	case s.table == nil:
+		return ErrDetached
+	case s.begun && s.rec.Key.IsZero():
+		return ErrTooLate
+	}
+	data := maps.Clone(s.body.Data)
+	if data == nil {
+		data = map[string]json.RawMessage{}
+	}
+	data[key] = raw
+	if raw == nil {
+		delete(data, key)
+	}
+	next := s.body
+	next.Data = data
+	if _, err := encode(next); err != nil {
+		return err
+	}
+	if s.dirty == nil {
+		s.dirty = map[string]bool{}
+	}
+	s.body, s.dirty[key] = next, true
+	return nil
+}
+
+// encode returns b as a record holds it.
+func encode(b body) ([]byte, error) {
+	text, err := json.Marshal(b)
+	if err != nil {
+		return nil, fmt.Errorf("session: %w", err)
+	}
+	if len(text) > MaxBody {
+		return nil, fmt.Errorf("%w: %d bytes, and %d is the limit", ErrTooLarge, len(text), MaxBody)
+	}
+	return text, nil
+}
+
+// Discard forgets what was put and not yet stored.
+func (s *Session) Discard() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.body.Data, s.dirty = s.stored, nil
+}
+
+// Changed reports whether something was put or deleted that is not stored yet.
+func (s *Session) Changed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.dirty) > 0
+}
+
+// Begin says that the answer has begun: from now on no cookie can be given. The guard calls it.
+func (s *Session) Begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun = true
+}
+
+// Begun reports whether the answer has begun.
+func (s *Session) Begun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
+}
+
+// set makes s the session of rec. Callers hold s.mu.
+func (s *Session) set(t *Table, rec Record, b body, secret string) {
+	s.table, s.rec, s.body, s.secret = t, rec, b, secret
+	s.stored, s.dirty = b.Data, nil
+}

@@ -1,0 +1,370 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse"
+)
+
+// The defaults of a [Config].
+const (
+	DefaultIdle     = 12 * time.Hour
+	DefaultAbsolute = 30 * 24 * time.Hour
+	DefaultTouch    = time.Minute
+)
+
+// A Config says how long sessions last.
+type Config struct {
+	// Idle ends a session that nobody has used for so long. Zero means 12 hours.
+	Idle time.Duration
+	// Absolute ends a session of this age, whatever was done with it. Zero means 30 days.
+	Absolute time.Duration
+	// Touch is how often at most the use of a session is written down: a request that only reads costs a write that often, and a session may end by
+	// so much too early. Zero means a minute, or a quarter of Idle if that is less; negative: reading does not count as use, only changes do.
+	Touch time.Duration
+	// MaxPerSubject is how many sessions one subject may have: a new one ends the oldest. Zero means any number.
+	MaxPerSubject int
+	// Logger gets what went wrong and did not change an answer. Nil means slog.Default.
+	Logger *slog.Logger
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
+}
+
+// A Table starts, finds, changes and ends sessions. It is safe for concurrent use.
+type Table struct {
+	store Store
+	Config
+}
+
+// New returns the table of the sessions in store. The same store may have several tables, in several processes; each judges what it finds by its
+// own Config, so that a shorter Idle or Absolute counts for the sessions that exist. New panics if store is nil or a duration makes no sense: both
+// are mistakes in a program, not in its input.
+func New(store Store, c Config) *Table {
+	if store == nil {
+		panic("session.New: the store is nil")
+	}
+	if c.Idle < 0 || c.Absolute < 0 || c.MaxPerSubject < 0 {
+		panic("session.New: Idle, Absolute and MaxPerSubject cannot be negative")
+	}
+	if c.Idle == 0 {
+		c.Idle = DefaultIdle
+	}
+	if c.Absolute == 0 {
+		c.Absolute = DefaultAbsolute
+	}
+	if c.Touch == 0 {
+		c.Touch = DefaultTouch
+	}
+	c.Touch = min(c.Touch, c.Idle/4)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Table{store, c}
+}
+
+// now has the precision of records, so that what is compared with a record was rounded alike.
+func (t *Table) now() time.Time { return t.Now().Truncate(time.Millisecond) }
+
+// endsBy returns when a session ends however it is used.
+func (t *Table) endsBy(rec Record, b body) time.Time {
+	end := rec.Created.Add(t.Absolute)
+	if until := time.UnixMilli(b.Until); b.Until != 0 && until.Before(end) {
+		return until
+	}
+	return end
+}
+
+// expires returns when a session ends if nobody uses it any more.
+func (t *Table) expires(rec Record, b body) time.Time {
+	end := t.endsBy(rec, b)
+	if idle := rec.Seen.Add(t.Idle); idle.Before(end) {
+		return idle
+	}
+	return end
+}
+
+// Open makes s the session that has the secret. An empty secret stands for a visitor without one: then s is empty, and belongs to t. The error wraps
+// gatehouse.ErrSession if no session has the secret, or it is overdue, and s is empty then; any other error means that it could not be found out.
+// Using a session moves its idle limit, see [Config].
+func (t *Table) Open(ctx context.Context, s *Session, secret string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.set(t, Record{}, body{}, "")
+	if secret == "" {
+		return nil
+	}
+	key, ok := keyOf(secret)
+	if !ok {
+		return ErrUnknown
+	}
+	rec, b, err := t.find(ctx, key)
+	if err != nil {
+		return err
+	}
+	if err := t.touch(ctx, &rec, b); err != nil {
+		return err
+	}
+	s.set(t, rec, b, secret)
+	return nil
+}
+
+// find returns the live record under key. One that is overdue is deleted, so that a clock that is set back does not bring it to life.
+func (t *Table) find(ctx context.Context, key Key) (Record, body, error) {
+	rec, err := t.store.Get(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return Record{}, body{}, ErrUnknown
+	}
+	if err != nil {
+		return Record{}, body{}, fmt.Errorf("session: %w", err)
+	}
+	var b body
+	if err := json.Unmarshal(rec.Body, &b); err != nil || rec.Key != key || b.Identity.restored().Value != rec.Subject {
+		t.Logger.LogAttrs(ctx, slog.LevelError, "a session's record is damaged: it counts for nothing", slog.String("session", rec.ID))
+		return Record{}, body{}, ErrUnknown
+	}
+	if !t.now().Before(t.expires(rec, b)) {
+		if err := t.store.Delete(ctx, key); err != nil {
+			t.warn(ctx, "an overdue session could not be deleted", rec.ID, err)
+		}
+		return Record{}, body{}, ErrOverdue
+	}
+	return rec, b, nil
+}
+
+// touch writes down that rec is used, if that is due. That it could not be written down changes nothing for this request: the session only ends earlier.
+func (t *Table) touch(ctx context.Context, rec *Record, b body) error {
+	now := t.now()
+	if t.Touch < 0 || now.Sub(rec.Seen) < t.Touch {
+		return nil
+	}
+	next := *rec
+	next.Seen = now
+	next.Deadline = t.expires(next, b)
+	switch err := t.store.Touch(ctx, rec.Key, next.Seen, next.Deadline); {
+	case errors.Is(err, ErrNotFound):
+		return ErrUnknown // ended since it was read
+	case err != nil:
+		t.warn(ctx, "the use of a session could not be written down", rec.ID, err)
+	default:
+		*rec = next
+	}
+	return nil
+}
+
+func (t *Table) warn(ctx context.Context, message, id string, err error) {
+	t.Logger.LogAttrs(ctx, slog.LevelWarn, message, slog.String("session", id), slog.Any("error", err))
+}
+
+// Options are what a new session has of its own.
+type Options struct {
+	// MaxAge ends the session after so long, if that is earlier than what the table's Config says. Zero: no limit of its own.
+	MaxAge time.Duration
+	// UserAgent is shown to the owner of the session when sessions are listed. It is cut to 200 bytes of printable text.
+	UserAgent string
+	// Attributes is JSON that the carrier wants to find again with the session; at most 1 KiB. Nil: nothing.
+	Attributes []byte
+}
+
+// Start makes s a new session of id, with a new secret. The record that s had is removed in the same step. Its data stays if it was put by a visitor or by the same
+// subject, and is lost if the session was another subject's. Where s was a session of the same subject that has been ended meanwhile, the error
+// wraps gatehouse.ErrSession: a session that was ended is not renewed. Any other error means that there is no new session, and s is as it was.
+// An AuthTime of zero means now; ExpiresAt, if it is not zero, limits the session.
+func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o Options) error {
+	if err := checkIdentity(id, o); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.rec
+	if s.table != nil && s.table != t {
+		old = Record{}
+	}
+	b := body{Identity: storedIdentity(id, t.now()), UserAgent: printable(o.UserAgent), Carrier: o.Attributes, Until: t.until(id, o)}
+	if old.Subject == "" || old.Subject == id.Value {
+		b.Data = s.body.Data
+	}
+	rec, secret, err := t.create(ctx, b, id.Value, old.Key)
+	if errors.Is(err, ErrNotFound) && old.Subject != id.Value {
+		rec, secret, err = t.create(ctx, b, id.Value, Key{}) // the visitor's session is gone, and nothing of it is needed
+	}
+	if errors.Is(err, ErrNotFound) {
+		return ErrUnknown
+	}
+	if err != nil {
+		return err
+	}
+	s.set(t, rec, b, secret)
+	t.cap(ctx, rec)
+	return nil
+}
+
+// until returns the session's own limit in ms, or 0.
+func (t *Table) until(id gatehouse.Identity, o Options) int64 {
+	end := id.ExpiresAt
+	if limit := t.now().Add(o.MaxAge); o.MaxAge > 0 && (end.IsZero() || limit.Before(end)) {
+		end = limit
+	}
+	if end.IsZero() {
+		return 0
+	}
+	return end.UnixMilli()
+}
+
+// checkIdentity refuses what would come back as something else, or as nobody.
+func checkIdentity(id gatehouse.Identity, o Options) error {
+	switch {
+	case id.Value == "":
+		return errors.New("session: the identity has no value, so it would be nobody's session")
+	case !utf8.ValidString(id.Value) || len(id.Value) > 1024:
+		return errors.New("session: the identity's value is not UTF-8, or longer than 1024 bytes")
+	case id.Kind == gatehouse.KindAnonymous:
+		return errors.New("session: the identity's kind is anonymous, so it would be nobody's session")
+	case o.MaxAge < 0:
+		return errors.New("session: MaxAge is negative: end the session instead")
+	case len(o.Attributes) > 1024:
+		return errors.New("session: the attributes are longer than 1 KiB")
+	}
+	return nil
+}
+
+// create stores a new record.
+func (t *Table) create(ctx context.Context, b body, subject string, replaces Key) (Record, string, error) {
+	text, err := encode(b)
+	if err != nil {
+		return Record{}, "", err
+	}
+	secret, now := newSecret(), t.now()
+	key, _ := keyOf(secret)
+	rec := Record{Key: key, ID: strings.ToLower(rand.Text()), Subject: subject, Created: now, Seen: now, Version: 1, Body: text}
+	rec.Deadline = t.expires(rec, b)
+	if err := t.store.Create(ctx, rec, replaces); err != nil {
+		return Record{}, "", fmt.Errorf("session: %w", err)
+	}
+	return rec, secret, nil
+}
+
+// cap ends the oldest sessions of rec's subject that are too many.
+func (t *Table) cap(ctx context.Context, rec Record) {
+	if t.MaxPerSubject == 0 {
+		return
+	}
+	list, err := t.live(ctx, rec.Subject)
+	if err != nil {
+		t.warn(ctx, "sessions could not be counted", rec.ID, err)
+		return
+	}
+	list = slices.DeleteFunc(list, func(r found) bool { return r.Key == rec.Key }) // the new one stays, whatever the clocks say
+	for len(list) > t.MaxPerSubject-1 {
+		if err := t.store.Delete(ctx, list[0].Key); err != nil {
+			t.warn(ctx, "a session over the limit could not be ended", list[0].ID, err)
+		}
+		list = list[1:]
+	}
+}
+
+// Save stores what was put into s, and reports whether s has got a new secret by it, as the first value of a visitor does. Where somebody else has changed
+// other values meanwhile, both changes stay; where it was the same value, nothing is stored and the error wraps ErrConflict. It wraps
+// gatehouse.ErrSession if the session has been ended meanwhile. Without a change nothing is done.
+func (t *Table) Save(ctx context.Context, s *Session) (created bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case len(s.dirty) == 0:
+		return false, nil
+	case s.table != t:
+		return false, ErrDetached
+	case s.rec.Key.IsZero():
+		if len(s.body.Data) == 0 {
+			s.dirty = nil // put, and deleted again
+			return false, nil
+		}
+		rec, secret, err := t.create(ctx, s.body, "", Key{})
+		if err != nil {
+			return false, err
+		}
+		s.set(t, rec, s.body, secret)
+		return true, nil
+	}
+	return false, t.update(ctx, s)
+}
+
+// maxMerges bounds how often an update is tried again: each time somebody else's has gone through.
+const maxMerges = 16
+
+func (t *Table) update(ctx context.Context, s *Session) error {
+	rec, b, stored := s.rec, s.body, s.stored
+	for range maxMerges {
+		text, err := encode(b)
+		if err != nil {
+			return err
+		}
+		rec.Body, rec.Seen = text, t.now()
+		rec.Deadline = t.expires(rec, b)
+		switch err := t.store.Update(ctx, rec); {
+		case err == nil:
+			rec.Version++
+			s.set(t, rec, b, s.secret)
+			return nil
+		case errors.Is(err, ErrNotFound):
+			return ErrUnknown
+		case !errors.Is(err, ErrConflict):
+			return fmt.Errorf("session: %w", err)
+		}
+		if rec, b, err = t.find(ctx, rec.Key); err != nil {
+			return err
+		}
+		theirs := b.Data
+		if b.Data, err = merge(stored, s.body.Data, theirs, s.dirty); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("session: too many others change it at the same time: %w", ErrConflict)
+}
+
+// merge applies the changes from base to ours, of the keys in dirty, to theirs.
+func merge(base, ours, theirs map[string]json.RawMessage, dirty map[string]bool) (map[string]json.RawMessage, error) {
+	merged := make(map[string]json.RawMessage, len(theirs)+len(dirty))
+	for key, value := range theirs {
+		merged[key] = value
+	}
+	for key := range dirty {
+		was, had := base[key]
+		is, has := theirs[key]
+		if had != has || !bytes.Equal(was, is) {
+			return nil, fmt.Errorf("session: the value of %q: %w", key, ErrConflict)
+		}
+		if value, ok := ours[key]; ok {
+			merged[key] = value
+		} else {
+			delete(merged, key)
+		}
+	}
+	return merged, nil
+}
+
+// End deletes the session that s is, and makes s empty. It is no error if there is none. If it could not be deleted, s is as it was: a
+// log-out that failed must not look like one that worked.
+func (t *Table) End(ctx context.Context, s *Session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.rec.Key.IsZero() {
+		if err := s.table.store.Delete(ctx, s.rec.Key); err != nil {
+			return fmt.Errorf("session: %w", err)
+		}
+	}
+	s.set(t, Record{}, body{}, "")
+	return nil
+}
