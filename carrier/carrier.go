@@ -16,17 +16,11 @@ type Carrier interface {
 	// gatehouse.ErrCredential if it has a bad one; any other error means that it could not be checked.
 	Identify(r *http.Request) (gatehouse.Identity, error)
 	// Remember puts a credential for id into the answer to r. It must be called before the first byte of the answer. The error
-	// wraps errors.ErrUnsupported if credentials of this kind are not handed out in answers.
+	// wraps [ErrNotHandedOut] if credentials of this kind are not handed out in answers, and errors.ErrUnsupported if an option cannot be honoured.
 	Remember(w http.ResponseWriter, r *http.Request, id gatehouse.Identity, opts ...Option) error
 	// Forget takes the credential of r away. It is no error if there is none.
 	Forget(w http.ResponseWriter, r *http.Request) error
 }
-
-// An Option changes how a credential is remembered. Header carriers take none.
-type Option func(*Remembering)
-
-// Remembering is what options change.
-type Remembering struct{}
 
 // A Challenger is a carrier that says how to authenticate, for WWW-Authenticate. Others are left out of the challenges.
 type Challenger interface {
@@ -43,6 +37,30 @@ type Stripper interface {
 // fields in Vary, so that no cache gives one caller's answer to another.
 type Varier interface {
 	Vary() []string
+}
+
+// An Ambient carrier is one whose credential browsers attach to requests by themselves, whichever page makes them: cookies, and Basic. The guard refuses
+// requests with such a credential that another site has caused.
+type Ambient interface {
+	// Ambient reports whether the credential is ambient, and whether it travels over TLS only, so that a page of plain http is another site.
+	Ambient() (ambient, secure bool)
+}
+
+// A Keeper is a carrier that has something to write down before the answer begins.
+type Keeper interface {
+	// Keep is called when the header of the answer to r is about to be sent with status, and once more after the handler has returned (if it has
+	// not panicked). An error is answered instead of what the handler was about to say, if that has not begun.
+	Keep(w http.ResponseWriter, r *http.Request, status int) error
+}
+
+// A Discarder is a carrier that can take a credential away which turned out to be of no use, gatehouse.ErrSession, from whoever sent it.
+type Discarder interface {
+	Discard(w http.ResponseWriter, r *http.Request)
+}
+
+// A CookieCarrier names the cookies that it owns: an upstream must neither see nor set them.
+type CookieCarrier interface {
+	CookieNames() []string
 }
 
 // A Lookup proves a credential: it returns whose it is. The error wraps gatehouse.ErrCredential (or is ErrExpired, ErrDisabled, …)

@@ -1,7 +1,6 @@
 package carrier
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -50,9 +49,9 @@ func (c *FuncCarrier) secrets(r *http.Request, credential string) []string {
 	return secrets
 }
 
-// Remember implements [Carrier]: it returns an error that wraps errors.ErrUnsupported.
+// Remember implements [Carrier]: it returns an error that wraps [ErrNotHandedOut].
 func (c *FuncCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Identity, ...Option) error {
-	return fmt.Errorf("carrier.Func: a function cannot hand out credentials: %w", errors.ErrUnsupported)
+	return fmt.Errorf("carrier.Func: a function cannot hand out credentials: %w", ErrNotHandedOut)
 }
 
 // Forget implements [Carrier]: there is nothing to take away.

@@ -1,7 +1,6 @@
 package carrier
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -57,9 +56,9 @@ func (c *HeaderCarrier) cut(value string) (string, bool) {
 	return rest, strings.EqualFold(value[:len(value)-len(rest)], c.scheme)
 }
 
-// Remember implements [Carrier]: it returns an error that wraps errors.ErrUnsupported, since clients put this header there themselves.
+// Remember implements [Carrier]: it returns an error that wraps [ErrNotHandedOut], since clients put this header there themselves.
 func (c *HeaderCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Identity, ...Option) error {
-	return fmt.Errorf("%s: a header credential is not handed out in an answer: %w", c, errors.ErrUnsupported)
+	return fmt.Errorf("%s: a header credential is not handed out in an answer: %w", c, ErrNotHandedOut)
 }
 
 // Forget implements [Carrier]: there is nothing to take away.
@@ -118,7 +117,7 @@ func (c *NamedHeaderCarrier) Identify(r *http.Request) (gatehouse.Identity, erro
 
 // Remember implements [Carrier] like [HeaderCarrier.Remember].
 func (c *NamedHeaderCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Identity, ...Option) error {
-	return fmt.Errorf("%s: a header credential is not handed out in an answer: %w", c, errors.ErrUnsupported)
+	return fmt.Errorf("%s: a header credential is not handed out in an answer: %w", c, ErrNotHandedOut)
 }
 
 // Forget implements [Carrier]: there is nothing to take away.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -59,6 +60,8 @@ type Config struct {
 	// Rules decide which requests pass; what no rule allows is denied. Nil: Handler only finds out who is calling, and every
 	// handler must state its own requirement.
 	Rules *policy.Table
+	// Roles is the order of roles for RequireRole where Rules is nil; rules have their own, and both together are refused.
+	Roles policy.Roles
 	// DefaultDeny makes Handler refuse every request when Rules is nil, instead of leaving it to the handlers.
 	DefaultDeny bool
 	// Realm is named in challenges. Empty means "gatehouse".
@@ -66,7 +69,8 @@ type Config struct {
 	// MaxBody is the size limit of request bodies in bytes, checked after the decision. Zero means no limit; less is refused. A body whose
 	// length is announced is answered 413 before it is read; of any other the handler's read fails with [http.MaxBytesError].
 	MaxBody int64
-	// Origins are the origins (scheme://host[:port]) that browsers may call from: the CORS allow-list. Empty: none.
+	// Origins are the origins (scheme://host[:port]) that browsers may call from: the CORS allow-list, and those whose unsafe requests may come with
+	// a cookie. Empty: none but the request's own.
 	Origins []string
 	// Limiter stops addresses with too many refused requests. Nil: none is stopped.
 	Limiter Limiter
@@ -90,7 +94,12 @@ type Guard struct {
 	open     bool // no rules: only resolve
 	maxBody  int64
 	cors     cors
-	vary     []string // what caches must know an answer to depend on
+	origins  crossOrigin
+	keepers  []carrier.Keeper
+	sessions bool      // one of them is a session carrier
+	cookies  []string  // the names of the carriers' own
+	vary     []string  // what caches must know an answer to depend on
+	outside  sync.Once // a verb was called on a request that this guard has not judged
 	limiter  Limiter
 	client   func(*http.Request) netip.Addr
 	answers  *problem.Writer
@@ -100,7 +109,8 @@ type Guard struct {
 
 type namedCarrier struct {
 	carrier.Carrier
-	name string
+	name            string
+	ambient, secure bool
 }
 
 // New returns a guard. It fails if c lacks something without which every answer would be a guess.
@@ -121,14 +131,29 @@ func New(c Config) (*Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
-	g := &Guard{policy: c.Policy, rules: c.Rules, open: c.Rules == nil && !c.DefaultDeny, maxBody: c.MaxBody, cors: origins,
-		limiter: c.Limiter, client: c.ClientAddr, logger: c.Logger, now: c.Now}
+	roles, err := rolesOf(c)
+	if err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
+	}
+	g := &Guard{policy: c.Policy, rules: roles, open: c.Rules == nil && !c.DefaultDeny, maxBody: c.MaxBody, cors: origins,
+		origins: newCrossOrigin(c.Origins), limiter: c.Limiter, client: c.ClientAddr, logger: c.Logger, now: c.Now}
 	if err := g.setCarriers(c.Carriers); err != nil {
 		return nil, err
 	}
 	g.setDefaults()
 	g.answers = &problem.Writer{Challenges: g.challenges(c.Realm), Status: c.Status, RequestID: g.requestID(c.RequestID), Logger: g.logger}
 	return g, nil
+}
+
+// rolesOf returns the rules of c, or a table without rules that knows its roles.
+func rolesOf(c Config) (*policy.Table, error) {
+	if c.Rules != nil && c.Roles != nil {
+		return nil, errors.New("the rules have roles of their own: leave Roles out")
+	}
+	if c.Rules != nil {
+		return c.Rules, nil
+	}
+	return policy.New(policy.Config{Roles: c.Roles})
 }
 
 // requestID returns ask, or RequestID if there is none, made safe: a panic must not keep a refusal from being answered.
@@ -173,18 +198,46 @@ func (g *Guard) setCarriers(carriers []carrier.Carrier) error {
 		if s, ok := c.(fmt.Stringer); ok {
 			name = s.String()
 		}
-		g.carriers = append(g.carriers, namedCarrier{c, name})
-		if v, ok := c.(carrier.Varier); ok {
-			g.vary = append(g.vary, v.Vary()...)
+		if err := g.addCarrier(namedCarrier{Carrier: c, name: name}); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (g *Guard) setDefaults() {
-	if g.rules == nil {
-		g.rules, _ = policy.New(policy.Config{}) // no rules: nothing in it can be at fault
+// addCarrier takes a carrier and what it can do.
+func (g *Guard) addCarrier(c namedCarrier) error {
+	if v, ok := c.Carrier.(carrier.Varier); ok {
+		g.vary = append(g.vary, v.Vary()...)
 	}
+	if a, ok := c.Carrier.(carrier.Ambient); ok {
+		c.ambient, c.secure = a.Ambient()
+	}
+	if k, ok := c.Carrier.(carrier.Keeper); ok {
+		g.keepers = append(g.keepers, k)
+	}
+	if o, ok := c.Carrier.(carrier.CookieCarrier); ok {
+		g.cookies = append(g.cookies, o.CookieNames()...)
+	}
+	if _, ok := c.Carrier.(*carrier.SessionCarrier); ok {
+		if g.sessions {
+			return errors.New("guard: two session carriers: a request has one session a guard; nest a guard for the other")
+		}
+		g.sessions = true
+	}
+	g.carriers = append(g.carriers, c)
+	return nil
+}
+
+// Cookies returns the names of the cookies that the carriers own: an upstream must neither see nor set them. The caller must not change the slice.
+func (g *Guard) Cookies() []string {
+	if g == nil {
+		return nil
+	}
+	return g.cookies
+}
+
+func (g *Guard) setDefaults() {
 	if g.client == nil {
 		g.client = PeerAddr
 	}

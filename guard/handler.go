@@ -6,16 +6,26 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
 
 // Handler returns the middleware: it judges each request, answers those that may not pass, and hands the others to next with the
-// principal in their context. Bodies over the limit are refused after the decision. CORS preflights are answered before it.
+// principal in their context. Bodies over the limit are refused after the decision. CORS preflights are answered before it. With a
+// carrier that keeps something, such as a session's data, the ResponseWriter is wrapped, so that it is stored before the first byte.
+//
+// Around a handler that stands behind g already it does nothing. Behind another guard it judges as well, so that both must let the request pass: the caller is
+// who the outer guard has found, and a credential that only g finds must stand for the same one.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g == nil || g.policy == nil {
 			(&problem.Writer{}).Write(w, r, problem.Wrap(problem.Unavailable, errUnconfigured))
+			return
+		}
+		outer := exchangeOf(r.Context())
+		if outer.passed(g) {
+			next.ServeHTTP(w, r)
 			return
 		}
 		if v := g.Preflight(r); v != nil {
@@ -29,33 +39,50 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		if g.vary != nil {
 			w.Header()["Vary"] = append(w.Header()["Vary"], g.vary...)
 		}
-		ctx := &verdictContext{Context: r.Context()}
-		g.judge(r, &ctx.verdict, nil)
-		p := ctx.verdict.Problem
-		if tooLarge := g.limitBody(w, r, &ctx.verdict); tooLarge != nil {
-			ctx.verdict.Problem, p = tooLarge, tooLarge
-			ctx.verdict.step(StageBody, "", "over the limit", nil)
+		x := &exchange{Context: r.Context(), guard: g, outer: outer}
+		if g.keepers != nil {
+			x.kept = &kept{}
 		}
-		if p != nil {
+		r = r.WithContext(x)
+		g.judge(r, &x.verdict, nil)
+		if tooLarge := g.limitBody(w, r, &x.verdict); tooLarge != nil {
+			x.verdict.Problem = tooLarge
+			x.verdict.step(StageBody, "", "over the limit", nil)
+		}
+		g.Discard(w, r, &x.verdict)
+		if p := x.verdict.Problem; p != nil {
 			g.answers.Write(w, r, p)
 			return
 		}
-		next.ServeHTTP(w, asJudged(r, ctx))
+		x.allowed = true
+		x.serve(w, asJudged(r, &x.verdict), next)
 	})
 }
 
-// asJudged returns r with the verdict in its context and its path spelled as it was judged: a router that reads the raw path must not
-// find another route than the rules did.
-func asJudged(r *http.Request, ctx *verdictContext) *http.Request {
-	judged := r.WithContext(ctx)
-	if path := ctx.verdict.Request.Path; r.URL.RawPath != "" && r.URL.RawPath != path {
+// asJudged returns r with its path spelled as it was judged: a router that reads the raw path must not find another route than the rules did. r is
+// the guard's own copy.
+func asJudged(r *http.Request, v *Verdict) *http.Request {
+	if path := v.Request.Path; r.URL.RawPath != "" && r.URL.RawPath != path {
 		u := *r.URL
 		if u.RawPath = ""; u.EscapedPath() != path {
 			u.RawPath = path
 		}
-		judged.URL = &u
+		r.URL = &u
 	}
-	return judged
+	return r
+}
+
+// Discard takes a credential away that v found to be of no use, such as the cookie of a session that has ended, for fronts that render a verdict by
+// themselves. It must be called before the first byte of the answer.
+func (g *Guard) Discard(w http.ResponseWriter, r *http.Request, v *Verdict) {
+	if g == nil || !errors.Is(v.unknown, gatehouse.ErrSession) {
+		return
+	}
+	for _, c := range g.carriers {
+		if d, ok := c.Carrier.(carrier.Discarder); ok {
+			d.Discard(w, r)
+		}
+	}
 }
 
 // Preflight returns the verdict of a CORS preflight with a canonical target, which Handler answers itself, and nil for every other request.

@@ -93,11 +93,13 @@ func (g *Guard) way(r *http.Request, v *Verdict, as *gatehouse.Identity) (p *pro
 	if p := g.limit(r, v); p != nil {
 		return p
 	}
-	p, unknown := g.findPrincipal(r, v, match, as)
-	if p != nil {
+	if p := g.findPrincipal(r, v, match, as); p != nil {
 		return p
 	}
-	return g.decide(r, v, match, unknown)
+	if p := g.checkOrigin(r, v); p != nil {
+		return p
+	}
+	return g.decide(r, v, match)
 }
 
 // findRule brings the request into its canonical form and finds the rule that judges it.
@@ -179,36 +181,62 @@ func countsAsRefused(code problem.Code) bool {
 	switch code {
 	case problem.NotFound, problem.MethodNotAllowed, problem.TooManyRequests, problem.BrokenBody:
 		return false
+	case problem.SessionInvalid, problem.SessionConflict, problem.CrossOrigin:
+		return false // nobody guesses a session; a page left open over night, or a hostile one, must not lock its owner out
 	case problem.Unavailable, problem.Internal, problem.UpstreamUnreachable, problem.UpstreamTimeout, problem.BadForward:
 		return false // ours, the application's or the proxy's
 	}
 	return true
 }
 
-// findPrincipal finds out who is calling. Where the caller stays unknown it returns why: gatehouse.ErrAnonymous or ErrScheme.
-func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, as *gatehouse.Identity) (p *problem.Problem, unknown error) {
+// findPrincipal finds out who is calling. Where the caller stays unknown and that is no problem yet, v.unknown says why: the error wraps
+// gatehouse.ErrAnonymous, or it is what a public path overlooks.
+func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, as *gatehouse.Identity) *problem.Problem {
 	id, err := g.identify(r, v, as)
 	if err == nil {
 		v.Principal, err = g.resolve(r.Context(), id)
+		if v.ambient && errors.Is(err, gatehouse.ErrCredential) {
+			err = fmt.Errorf("%w: %w", gatehouse.ErrSession, err) // nobody sees from the answer whether the account or the session is gone
+		}
 		if err == nil {
-			v.step(StagePolicy, v.Principal.Subject, "resolved", nil)
-			v.Carrier, v.TokenID = id.Carrier, id.TokenID
-			return nil, nil
+			g.known(r, v, id)
+			return nil
 		}
 		v.step(StagePolicy, "", "not resolved", err)
 		v.Principal = gatehouse.Anonymous()
 	}
+	v.unknown, v.ambient = err, false
 	switch {
 	case errors.Is(err, gatehouse.ErrDuplicate), errors.Is(err, gatehouse.ErrForbidden):
-		return credentialProblem(err), nil // on a public path, too
+		return credentialProblem(err) // on a public path, too
 	case errors.Is(err, gatehouse.ErrAnonymous):
-		return nil, err
+		return nil
+	case g.open && isUnchecked(err):
+		return credentialProblem(err) // nobody has said that the path is public
 	case match.IsPublic() && !match.Strict:
 		v.step(StageCredential, "", "unusable: taken for anonymous on a public path", nil)
 		v.overlooked = err
-		return nil, err
+		return nil
 	}
-	return credentialProblem(err), nil
+	return credentialProblem(err)
+}
+
+// known writes down who is calling. Behind another guard the caller has no more roles and scopes than there.
+func (g *Guard) known(r *http.Request, v *Verdict, id gatehouse.Identity) {
+	v.Carrier, v.TokenID = id.Carrier, id.TokenID
+	if x := exchangeFor(r, v); x != nil {
+		x.identity = id
+		if outer := x.outer.principal(); !outer.IsAnonymous() {
+			v.Principal.Roles = common(v.Principal.Roles, outer.Roles)
+			v.Principal.Scopes = common(v.Principal.Scopes, outer.Scopes)
+		}
+	}
+	v.step(StagePolicy, v.Principal.Subject, "resolved", nil)
+}
+
+// common returns those of a that are also in b.
+func common(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return !slices.Contains(b, s) })
 }
 
 // identify asks all carriers. The error wraps gatehouse.ErrAnonymous if none finds a credential.
@@ -222,10 +250,21 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		return gatehouse.Identity{}, gatehouse.ErrDuplicate
 	}
 	var f findings
+	x := exchangeFor(r, v)
 	for i := range g.carriers {
+		if x.inherits(g.carriers[i].Carrier) {
+			continue // an outer guard has asked it
+		}
 		id, err := g.ask(r, i)
 		id.Carrier = g.carriers[i].name
+		if err == nil {
+			v.ambient, v.secure = g.carriers[i].ambient, g.carriers[i].secure
+		}
 		v.step(StageCarrier, id.Carrier, f.add(id, err), err)
+	}
+	if id, ok := x.inherited(); ok {
+		v.step(StageCarrier, id.Carrier, "found by the guard around", nil)
+		return g.inherit(id, &f, v)
 	}
 	if err := f.sum(); err != nil {
 		if f.found > 1 {
@@ -235,6 +274,20 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		return gatehouse.Identity{}, err
 	}
 	return f.id, g.checkTimes(f.id, v)
+}
+
+// inherit returns the identity that the guard around has found, unless the carriers of this one found something that does not go with it.
+func (g *Guard) inherit(id gatehouse.Identity, f *findings, v *Verdict) (gatehouse.Identity, error) {
+	err := f.sum()
+	switch {
+	case errors.Is(err, gatehouse.ErrAnonymous):
+	case err != nil:
+		return gatehouse.Identity{}, err
+	case f.id.Value != id.Value:
+		v.step(StageCredential, "", "another caller than the guard around has found", nil)
+		return gatehouse.Identity{}, gatehouse.ErrDuplicate
+	}
+	return id, g.checkTimes(id, v)
 }
 
 // findings are what the carriers have to say about one request.
@@ -324,9 +377,9 @@ func (g *Guard) resolve(ctx context.Context, id gatehouse.Identity) (p gatehouse
 	return p, err
 }
 
-func (g *Guard) permits(ctx context.Context, p gatehouse.Principal, permission string) (ok bool, err error) {
+func (g *Guard) permits(ctx context.Context, p gatehouse.Principal, permission string, resource any) (ok bool, err error) {
 	defer recovered("policy", &err)
-	return g.policy.Permits(ctx, p, permission, nil)
+	return g.policy.Permits(ctx, p, permission, resource)
 }
 
 // recovered turns a panic of a hook into an error. Defer it.
@@ -347,9 +400,9 @@ func (g *Guard) logOverlooked(r *http.Request, v *Verdict) {
 	}
 }
 
-func (g *Guard) decide(r *http.Request, v *Verdict, match policy.Match, unknown error) *problem.Problem {
+func (g *Guard) decide(r *http.Request, v *Verdict, match policy.Match) *problem.Problem {
 	d := g.rules.Decide(match, v.Principal, func(permission string) (ok bool, err error) {
-		if ok, err = g.permits(r.Context(), v.Principal, permission); err != nil {
+		if ok, err = g.permits(r.Context(), v.Principal, permission, nil); err != nil {
 			v.overlooked = err
 		}
 		return ok, err
@@ -359,12 +412,12 @@ func (g *Guard) decide(r *http.Request, v *Verdict, match policy.Match, unknown 
 	case policy.Allow:
 		return nil
 	case policy.Unauthorized:
-		return credentialProblem(unknown)
+		return credentialProblem(v.unknown)
 	case policy.Forbidden:
 		if len(d.Scopes) > 0 {
-			return &problem.Problem{Code: problem.InsufficientScope, Scopes: d.Scopes}
+			return &problem.Problem{Code: problem.InsufficientScope, Scopes: d.Scopes, Plain: v.ambient}
 		}
-		return problem.New(problem.Forbidden)
+		return &problem.Problem{Code: problem.Forbidden, Plain: v.ambient}
 	case policy.NoRule:
 		return problem.New(problem.NotFound)
 	case policy.MethodNotFound:
@@ -377,6 +430,8 @@ func (g *Guard) decide(r *http.Request, v *Verdict, match policy.Match, unknown 
 func credentialProblem(err error) *problem.Problem {
 	code := problem.Unavailable
 	switch {
+	case err == nil:
+		code = problem.NoCredential // nobody has looked for one: as in explanations for the anonymous caller
 	case errors.Is(err, gatehouse.ErrScheme):
 		code = problem.UnsupportedScheme
 	case errors.Is(err, gatehouse.ErrAnonymous):
@@ -385,6 +440,10 @@ func credentialProblem(err error) *problem.Problem {
 		code = problem.Forbidden
 	case errors.Is(err, gatehouse.ErrDuplicate):
 		code = problem.DuplicateCredential
+	case errors.Is(err, gatehouse.ErrSession):
+		code = problem.SessionInvalid
+	case errors.Is(err, gatehouse.ErrLogin):
+		code = problem.InvalidCredentials
 	case errors.Is(err, gatehouse.ErrMalformed):
 		code = problem.MalformedCredential
 	case errors.Is(err, gatehouse.ErrExpired):

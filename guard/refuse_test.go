@@ -17,7 +17,7 @@ func TestRefuse(t *testing.T) {
 	counted := map[problem.Code]bool{
 		problem.BadTarget: true, problem.NoCredential: true, problem.UnsupportedScheme: true, problem.MalformedCredential: true, problem.DuplicateCredential: true,
 		problem.UnknownToken: true, problem.ExpiredToken: true, problem.Forbidden: true, problem.InsufficientScope: true, problem.BodyTooLarge: true,
-		problem.UntrustedProxy: true, problem.ConflictingForward: true,
+		problem.UntrustedProxy: true, problem.ConflictingForward: true, problem.InvalidCredentials: true,
 	}
 	for _, info := range problem.Catalogue {
 		var log buffer

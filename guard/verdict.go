@@ -20,6 +20,7 @@ const (
 	StageLimit      Stage = "limit"
 	StageCarrier    Stage = "carrier"
 	StageCredential Stage = "credential"
+	StageOrigin     Stage = "origin"
 	StagePolicy     Stage = "policy"
 	StageDecision   Stage = "decision"
 	StageBody       Stage = "body"
@@ -60,6 +61,9 @@ type Verdict struct {
 	Problem *problem.Problem
 
 	match      policy.Match
+	unknown    error // why the caller is not known, nil if it is
+	ambient    bool  // a browser may have sent the credential by itself
+	secure     bool  // and over TLS only
 	overlooked error // why something could not be checked; of a public path also what was wrong with the credential
 	steps      []Step
 	buffer     [8]Step // most requests need no more, and no second allocation
@@ -75,9 +79,9 @@ func (v *Verdict) step(stage Stage, subject, outcome string, err error) {
 func (v *Verdict) Allowed() bool { return v != nil && v.Problem == nil && len(v.steps) > 0 }
 
 // guessed reports whether a public path overlooked a credential that is unknown: it must count like a refused one, or tokens could be tried there
-// without end. One that has merely expired is nobody's guess.
+// without end. One that has merely expired is nobody's guess, nor is a session that has ended.
 func (v *Verdict) guessed() bool {
-	return errors.Is(v.overlooked, gatehouse.ErrCredential) && !errors.Is(v.overlooked, gatehouse.ErrExpired)
+	return errors.Is(v.overlooked, gatehouse.ErrCredential) && !errors.Is(v.overlooked, gatehouse.ErrExpired) && !errors.Is(v.overlooked, gatehouse.ErrSession)
 }
 
 // Reason returns the code of the problem, or "" if the request may pass.
@@ -114,29 +118,13 @@ func forDenied(p gatehouse.Principal) gatehouse.Principal {
 	return p
 }
 
-// A verdictContext is a request's context that knows its verdict and with it the principal: one allocation for all three.
-type verdictContext struct {
-	context.Context
-	verdict Verdict
-}
-
 type contextKey int
 
 const (
 	verdictKey contextKey = iota
 	observationKey
+	exchangeKey
 )
-
-// Value implements [context.Context].
-func (c *verdictContext) Value(key any) any {
-	switch key {
-	case verdictKey:
-		return &c.verdict
-	case gatehouse.PrincipalKey:
-		return &c.verdict.Principal
-	}
-	return c.Context.Value(key)
-}
 
 // FromContext returns the verdict of the request that ctx belongs to, or nil if no guard has let it pass.
 func FromContext(ctx context.Context) *Verdict {

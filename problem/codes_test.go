@@ -47,6 +47,7 @@ func TestPublishedStatuses(t *testing.T) {
 		problem.DuplicateCredential: 400, problem.UnknownToken: 401, problem.ExpiredToken: 401, problem.Forbidden: 403,
 		problem.InsufficientScope: 403, problem.NotFound: 404, problem.MethodNotAllowed: 405, problem.BodyTooLarge: 413, problem.BrokenBody: 400,
 		problem.TooManyRequests: 429, problem.UntrustedProxy: 403, problem.BadForward: 403, problem.ConflictingForward: 400,
+		problem.SessionInvalid: 401, problem.InvalidCredentials: 401, problem.CrossOrigin: 403, problem.SessionConflict: 409,
 		problem.UpstreamUnreachable: 502, problem.UpstreamTimeout: 504, problem.Unavailable: 503, problem.Internal: 500,
 	}
 	for _, info := range problem.Catalogue {

@@ -197,18 +197,21 @@ func (w *Writer) challenge(h http.Header, p *Problem, info Info) {
 // a word of it. f must not have written anything when it returns an error. Panics are left to the server.
 func (w *Writer) Handler(f func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		err := f(rw, r)
-		if err == nil {
-			return
+		if err := f(rw, r); err != nil {
+			w.Fail(rw, r, err)
 		}
-		p := of(err)
-		whole := *p
-		if p != err {
-			whole.Err = err // the log shows what was wrapped around the problem, too
-		}
-		w.Log(r, &whole)
-		w.Write(rw, r, p)
 	})
+}
+
+// Fail answers r with err, which is not nil, and logs it as [Writer.Handler] does.
+func (w *Writer) Fail(rw http.ResponseWriter, r *http.Request, err error) {
+	p := of(err)
+	whole := *p
+	if p != err {
+		whole.Err = err // the log shows what was wrapped around the problem, too
+	}
+	w.Log(r, &whole)
+	w.Write(rw, r, p)
 }
 
 // of returns the problem that err is or stands for.

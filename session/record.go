@@ -21,6 +21,9 @@ var (
 	// ErrConflict: the record, or the value in it, was changed by somebody else.
 	ErrConflict = errors.New("session was changed by somebody else")
 
+	// ErrInvalid: what was to be remembered makes no session: a mistake of the program.
+	ErrInvalid = errors.New("not a session")
+
 	// ErrUnknown wraps gatehouse.ErrSession: no session has this secret, now or any more.
 	ErrUnknown = fmt.Errorf("%w: unknown", gatehouse.ErrSession)
 	// ErrOverdue wraps gatehouse.ErrSession: the session has been idle for too long or is too old.

@@ -180,7 +180,7 @@ type Options struct {
 
 // Start makes s a new session of id, with a new secret. The record that s had is removed in the same step. Its data stays if it was put by a visitor or by the same
 // subject, and is lost if the session was another subject's. Where s was a session of the same subject that has been ended meanwhile, the error
-// wraps gatehouse.ErrSession: a session that was ended is not renewed. Any other error means that there is no new session, and s is as it was.
+// wraps gatehouse.ErrSession: a session that was ended is not renewed. It wraps [ErrInvalid] if id or o make no session. Any other error means that there is no new session, and s is as it was.
 // An AuthTime of zero means now; ExpiresAt, if it is not zero, limits the session.
 func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o Options) error {
 	if err := checkIdentity(id, o); err != nil {
@@ -225,19 +225,22 @@ func (t *Table) until(id gatehouse.Identity, o Options) int64 {
 
 // checkIdentity refuses what would come back as something else, or as nobody.
 func checkIdentity(id gatehouse.Identity, o Options) error {
+	why := ""
 	switch {
 	case id.Value == "":
-		return errors.New("session: the identity has no value, so it would be nobody's session")
+		why = "the identity has no value, so it would be nobody's"
 	case !utf8.ValidString(id.Value) || len(id.Value) > 1024:
-		return errors.New("session: the identity's value is not UTF-8, or longer than 1024 bytes")
+		why = "the identity's value is not UTF-8, or longer than 1024 bytes"
 	case id.Kind == gatehouse.KindAnonymous:
-		return errors.New("session: the identity's kind is anonymous, so it would be nobody's session")
+		why = "the identity's kind is anonymous, so it would be nobody's"
 	case o.MaxAge < 0:
-		return errors.New("session: MaxAge is negative: end the session instead")
+		why = "MaxAge is negative: end the session instead"
 	case len(o.Attributes) > 1024:
-		return errors.New("session: the attributes are longer than 1 KiB")
+		why = "the attributes are longer than 1 KiB"
+	default:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: %s", ErrInvalid, why)
 }
 
 // create stores a new record.
