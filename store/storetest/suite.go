@@ -156,6 +156,26 @@ func (s *suite) eventually(what string, done func() bool) {
 	s.Fatalf("waited for 10 s: %s", what)
 }
 
+// newSubject returns a subject that has no records.
+func newSubject() string { return rand.Text() }
+
+// pick returns a number from 0 to n-1, n at most 256, at random.
+func pick(n int) int {
+	var b [1]byte
+	rand.Read(b[:])
+	return int(b[0]) % n
+}
+
+// permutation returns the numbers from 0 to n-1 in an order at random.
+func permutation(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		j := pick(i + 1)
+		order[i], order[j] = order[j], i
+	}
+	return order
+}
+
 // differ says in which fields got is not want, or nothing.
 func differ(got, want session.Record) string {
 	var faults []string
