@@ -14,6 +14,29 @@
 //		Rules:    rules,
 //	})
 //
+// Without rules the guard only finds out who is calling, and handlers say what they need: [Guard.Require], [Guard.RequireRole] and [Guard.RequirePermission] stand around a
+// handler; the functions of the same names, in one. With a carrier of sessions they sign callers in and out:
+//
+//	sessions := session.New(memory.Sessions(), session.Config{})
+//	g, err := guard.New(guard.Config{Carriers: []carrier.Carrier{carrier.Session(sessions)}, Policy: users})
+//	mux.Handle("POST /login", guard.Handle(func(w http.ResponseWriter, r *http.Request) error {
+//		id, err := checkPassword(r) // gatehouse.ErrLogin if it is wrong
+//		if err != nil {
+//			return err
+//		}
+//		return guard.Remember(w, r, id)
+//	}))
+//	mux.Handle("POST /logout", guard.Handle(guard.Forget))
+//	mux.Handle("GET /listen", g.RequirePermission("listen", listen))
+//	http.ListenAndServe(addr, g.Handler(mux))
+//
+// The functions [Remember], [Forget], [UserID], [IsAnonymous], [Permits] and their kin find the guard in the request's context, under any mux. On a request that no guard has
+// judged they deny. Guards may be nested: each must let a request pass and each that knows the caller must permit, so that an inner guard can only
+// tighten.
+//
+// A request with a credential that browsers send by themselves, a cookie or Basic, is refused if another site has made it: unsafe methods, and the handshake of a WebSocket
+// ([net/http.CrossOriginProtection]). Config.Origins lists the other origins that may.
+//
 // A request is judged in one order: canonical form, rule, credential, principal, decision. What is not canonical is 400; without a
 // credential the answer is 401, with a bad one 401 or 400, without the right 403; on a path that no rule knows 404, or 401 for the
 // anonymous caller, so that paths cannot be probed. A check that cannot be made, and a hook that panics, is 503: the guard fails closed.
@@ -22,7 +45,7 @@
 // On a public path everybody passes, and a caller with a good credential is known. A credential that is bad, or that could not be checked,
 // makes its sender anonymous there, or is refused as elsewhere if the rule is strict. What is refused on public paths, too: a target that is
 // not canonical, a credential sent twice, and a caller whom a hook forbids ([gatehouse.ErrForbidden]). A failed check that the answer did not
-// depend on is logged all the same.
+// depend on is logged all the same. A guard without rules does not know which paths are public, so a credential that could not be checked is 503 there.
 //
 // [Observe] stands in front of a guard and tells what became of each request; [Describe] is the same for use in a handler.
 package guard

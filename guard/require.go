@@ -141,20 +141,37 @@ func (g *Guard) behind(verb string, next http.HandlerFunc, check func(*exchange,
 	})
 }
 
-// Fail answers r with err, which is not nil, in the way of the guard that has judged r: a [*problem.Problem] in err's chain as such, anything else as 500, without a word of it to the
-// caller. Call it before the first byte of the answer.
+// Fail answers r with err, which is not nil, in the way of the guard that has judged r: a [*problem.Problem] in err's chain as such; the errors of package gatehouse as a guard
+// answers them, [gatehouse.ErrLogin] with 401 and [gatehouse.ErrUnavailable] with 503; anything else with 500, without a word of it to the caller. Call it before the first
+// byte of the answer.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := problemOf(err)
 	x := exchangeOf(r.Context())
-	if x == nil {
-		(&problem.Writer{}).Fail(w, r, err)
-		return
-	}
-	if p, ok := errors.AsType[*problem.Problem](err); ok && p != nil {
+	switch {
+	case x != nil && p != nil:
 		x.guard.Refuse(r, p)
 		x.guard.answers.Write(w, r, p)
-		return
+	case x != nil:
+		x.guard.answers.Fail(w, r, err)
+	case p != nil:
+		(&problem.Writer{}).Fail(w, r, p)
+	default:
+		(&problem.Writer{}).Fail(w, r, err)
 	}
-	x.guard.answers.Fail(w, r, err)
+}
+
+// problemOf returns the problem that err is or stands for, or nil if it says nothing to the caller.
+func problemOf(err error) *problem.Problem {
+	p, ok := errors.AsType[*problem.Problem](err)
+	switch {
+	case ok:
+		return p // nil if somebody returned a nil *Problem: then it is 500
+	case errors.Is(err, gatehouse.ErrUnavailable):
+		return problem.Wrap(problem.Unavailable, err)
+	case !isUnchecked(err):
+		return credentialProblem(err)
+	}
+	return nil
 }
 
 // Handle returns a handler that answers with [Fail] what f returns as an error. f must not have written anything then.

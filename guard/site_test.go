@@ -93,17 +93,24 @@ type site struct {
 // the anonymous caller has no name.
 type watchedPolicy struct {
 	resolves, permits atomic.Int64
-	gone              sync.Map
+	gone              *sync.Map
 	grants            map[string]bool
 	fault             error
 }
 
 func (p *watchedPolicy) Resolve(_ context.Context, id gatehouse.Identity) (gatehouse.Principal, error) {
 	p.resolves.Add(1)
-	if _, gone := p.gone.Load(id.Value); gone {
+	if _, gone := p.isGone(id.Value); gone {
 		return gatehouse.Principal{}, gatehouse.ErrDisabled
 	}
 	return gatehouse.PrincipalOf(id), p.fault
+}
+
+func (p *watchedPolicy) isGone(name string) (any, bool) {
+	if p.gone == nil {
+		return nil, false
+	}
+	return p.gone.Load(name)
 }
 
 func (p *watchedPolicy) Permits(_ context.Context, who gatehouse.Principal, permission string, resource any) (bool, error) {
@@ -118,7 +125,7 @@ func (p *watchedPolicy) Permits(_ context.Context, who gatehouse.Principal, perm
 func newSite(t *testing.T, change func(*guard.Config)) *site {
 	t.Helper()
 	s := &site{mux: http.NewServeMux(), store: &watchedStore{Store: memory.Sessions()}, log: &buffer{},
-		policy: &watchedPolicy{grants: map[string]bool{"jack listen": true, " read": true, "ann read": true}}}
+		policy: &watchedPolicy{gone: new(sync.Map), grants: map[string]bool{"jack listen": true, " read": true, "ann read": true}}}
 	s.table = session.New(s.store, session.Config{Logger: s.log.logger()})
 	c := guard.Config{
 		Carriers: []carrier.Carrier{carrier.Session(s.table), carrier.Header("Token", lookup)}, Policy: s.policy, Logger: s.log.logger(),

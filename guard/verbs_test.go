@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -393,7 +392,9 @@ func TestRememberRefuses(t *testing.T) {
 	}
 	onlyTokens := tokenAuth(t)
 	var err error
-	get(onlyTokens.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { err = guard.Remember(w, r, gatehouse.Identity{Value: "jack"}) })),
+	get(onlyTokens.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err = guard.Remember(w, r, gatehouse.Identity{Value: "jack"})
+	})),
 		"POST", "/", "Authorization", "Token token1")
 	if !errors.Is(err, carrier.ErrNotHandedOut) {
 		t.Errorf("Remember without a carrier that hands out = %v, want ErrNotHandedOut", err)
@@ -458,16 +459,34 @@ func TestTwoCredentials(t *testing.T) {
 	}
 }
 
-// TestHandlerFailsWithoutTheCallersKnowledge: Fail shows nothing of an error that is no problem.
-func TestHandlerFailsWithoutTheCallersKnowledge(t *testing.T) {
-	s := newSite(t, nil)
-	h := s.guard.Handler(guard.Handle(func(http.ResponseWriter, *http.Request) error { return errors.New("row 7 of users") }))
-	if got := get(h, "GET", "/"); got.status != 500 || strings.Contains(got.body, "row 7") || !strings.Contains(s.log.String(), "row 7 of users") {
-		t.Errorf("an error = %d %s, log %s", got.status, got.body, s.log.String())
-	}
-	rec := httptest.NewRecorder()
-	guard.Fail(rec, httptest.NewRequest("GET", "/", nil), fmt.Errorf("here: %w", problem.New(problem.Forbidden)))
-	if rec.Code != 403 {
-		t.Errorf("a wrapped problem = %d", rec.Code)
+// TestFail: errors of package gatehouse have answers of their own; of any other nothing is shown.
+func TestFail(t *testing.T) {
+	var none *problem.Problem
+	for _, tt := range []struct {
+		name   string
+		err    error
+		status int
+		code   problem.Code
+	}{
+		{"a wrong password", fmt.Errorf("form: %w", gatehouse.ErrLogin), 401, problem.InvalidCredentials},
+		{"no capacity", fmt.Errorf("hash: %w", gatehouse.ErrUnavailable), 503, problem.Unavailable},
+		{"forbidden", gatehouse.ErrForbidden, 403, problem.Forbidden},
+		{"a session that is gone", session.ErrUnknown, 401, problem.SessionInvalid},
+		{"a wrapped problem", fmt.Errorf("here: %w", problem.New(problem.NotFound)), 404, problem.NotFound},
+		{"a body over the limit", &http.MaxBytesError{Limit: 1}, 413, problem.BodyTooLarge},
+		{"anything else", errors.New("row 7 of users"), 500, problem.Internal},
+		{"a nil problem", none, 500, problem.Internal},
+	} {
+		s := newSite(t, nil)
+		inside := s.guard.Handler(guard.Handle(func(http.ResponseWriter, *http.Request) error { return tt.err }))
+		for where, h := range map[string]http.Handler{"inside": inside, "outside": guard.Handle(func(http.ResponseWriter, *http.Request) error { return tt.err })} {
+			got := get(h, "GET", "/")
+			if got.status != tt.status || got.code() != string(tt.code) || strings.Contains(got.body, "row 7") || got.status == 401 && got.challenges() == "" {
+				t.Errorf("%s, %s a guard = %d %s, want %d %s", tt.name, where, got.status, got.body, tt.status, tt.code)
+			}
+		}
+		if tt.status == 500 && tt.err != error(none) && !strings.Contains(s.log.String(), "row 7 of users") {
+			t.Errorf("%s: the log is %q", tt.name, s.log.String())
+		}
 	}
 }
