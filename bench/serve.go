@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/carrier"
@@ -40,7 +41,7 @@ const (
 		"X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
 )
 
-var variants = []variant{
+var variants = append([]variant{
 	{"bare", "GET /films/7" + head + with + "\r\n", nil},
 	{"guard", "GET /films/7" + head + with + "\r\n", []string{"bare"}},
 	{"guard-denied", "GET /films/7" + head + "\r\n", []string{"bare"}},
@@ -49,7 +50,7 @@ var variants = []variant{
 	{"std-proxy", "GET /films/7" + head + with + "\r\n", []string{"bare"}},
 	{"proxy-open", "GET /public/7" + head + "\r\n", []string{"bare", "std-proxy"}},
 	{"proxy-auth", "GET /films/7" + head + with + "\r\n", []string{"bare", "std-proxy", "proxy-open"}},
-}
+}, sessionVariants()...)
 
 // serve answers as the variant says until the process ends. It prints its address.
 func serve(name string, out io.Writer) error {
@@ -69,6 +70,17 @@ func bare(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 
 // handlerOf builds a variant.
 func handlerOf(name string) (http.Handler, error) {
+	if kind, ok := strings.CutPrefix(name, "guard-"); ok && kind != "denied" {
+		g, err := newSessionGuard(kind)
+		return g.Handler(http.HandlerFunc(bare)), err
+	}
+	if kind, ok := strings.CutPrefix(name, "authz-"); ok {
+		g, err := newSessionGuard(kind)
+		if err != nil {
+			return nil, err
+		}
+		return forwardAuth(g)
+	}
 	app := &url.URL{Scheme: "http", Host: os.Getenv(appVariable)}
 	g, err := newGuard(100)
 	if err != nil {
@@ -80,11 +92,7 @@ func handlerOf(name string) (http.Handler, error) {
 	case "guard", "guard-denied":
 		return g.Handler(http.HandlerFunc(bare)), nil
 	case "forward-auth":
-		trusted, err := gateway.TrustProxies("127.0.0.1")
-		if err != nil {
-			return nil, err
-		}
-		return gateway.NewForwardAuth(gateway.ForwardAuthConfig{Guard: g, Trusted: trusted})
+		return forwardAuth(g)
 	case "std-proxy":
 		return &httputil.ReverseProxy{
 			Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
@@ -96,20 +104,35 @@ func handlerOf(name string) (http.Handler, error) {
 	return nil, fmt.Errorf("there is no variant %q", name)
 }
 
-// newGuard returns a guard with so many rules and tokens.
-func newGuard(size int) (*guard.Guard, error) {
+func forwardAuth(g *guard.Guard) (http.Handler, error) {
+	trusted, err := gateway.TrustProxies("127.0.0.1")
+	if err != nil {
+		return nil, err
+	}
+	return gateway.NewForwardAuth(gateway.ForwardAuthConfig{Guard: g, Trusted: trusted})
+}
+
+// newTable returns a table with so many rules.
+func newTable(size int) (*policy.Table, error) {
 	rules := []policy.Rule{
 		{Path: "/public/**", Allow: policy.Anyone()},
 		{Path: "/films/{id}", Methods: []string{"GET"}, Allow: policy.Role("basic")},
 		{Path: "/**", Allow: policy.Role("admin")},
 	}
-	tokens := []carrier.StaticToken{{Name: "jack", Hash: carrier.HashToken(token), Roles: []string{"basic"}, Email: "jack@example.org", Kind: gatehouse.KindUser}}
 	for i := range size {
 		rules = append(rules, policy.Rule{Path: fmt.Sprintf("/resource%d/{id}/parts/**", i), Allow: policy.Authenticated()})
+	}
+	return policy.New(policy.Config{Roles: policy.RoleList("basic", "premium", "admin"), Rules: rules})
+}
+
+// newGuard returns a guard with so many rules and tokens.
+func newGuard(size int) (*guard.Guard, error) {
+	tokens := []carrier.StaticToken{{Name: "jack", Hash: carrier.HashToken(token), Roles: []string{"basic"}, Email: "jack@example.org", Kind: gatehouse.KindUser}}
+	for i := range size {
 		name := fmt.Sprintf("token%d", i)
 		tokens = append(tokens, carrier.StaticToken{Name: name, Hash: carrier.HashToken(name)})
 	}
-	table, err := policy.New(policy.Config{Roles: policy.RoleList("basic", "premium", "admin"), Rules: rules})
+	table, err := newTable(size)
 	if err != nil {
 		return nil, err
 	}
