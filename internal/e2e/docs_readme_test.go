@@ -23,7 +23,7 @@ func TestReadme(t *testing.T) {
 	for _, tool := range []string{"bash", "curl", "python3", "go"} {
 		needTool(t, tool)
 	}
-	g := &guide{ports: newPorts(t, 9000, 8080, 8088, 8081)}
+	g := &guide{ports: newPorts(t, 9000, 8080, 8088, 8081, 8082)}
 	g.dir, g.env = checkout(t), developer("GATEHOUSE_SERVER__HTTP__PORT="+g.ports["8080"])
 	samples, err := filepath.Glob(filepath.Join(g.dir, "deploy", "nginx", "*.conf"))
 	if err != nil || len(samples) < 4 {
@@ -39,10 +39,10 @@ func TestReadme(t *testing.T) {
 			ran++
 		}
 	}
-	if ran < 9 {
-		t.Errorf("%d blocks were run, want all of the two guides", ran)
+	if ran < 11 {
+		t.Errorf("%d blocks were run, want all of the guides", ran)
 	}
-	for _, text := range []string{"<h1>Hello</h1>", "for everyone", "hello Jack", "no faults", "X-Gatehouse-Code: no_credential"} {
+	for _, text := range []string{"<h1>Hello</h1>", "for everyone", "hello Jack", "jack can listen", "invalid_credentials", "no faults", "X-Gatehouse-Code: no_credential"} {
 		if !strings.Contains(g.output.String(), text) {
 			t.Errorf("nothing printed %q:\n%s", text, &g.output)
 		}
