@@ -1,7 +1,7 @@
 // Package admin is the HTTP surface for those who run the server: health, metrics, and explanations of what was denied.
 //
 //	GET /healthz                  the process is alive
-//	GET /readyz                   it takes requests: 503 once it is shutting down
+//	GET /readyz                   it takes requests: 503 once it is shutting down, or while it cannot check them
 //	GET /metrics                  Prometheus text format
 //	GET /admin/explain/{id}       one of the last denials, by its request id
 //
@@ -23,7 +23,9 @@ type Server struct {
 	// Denials are what /admin/explain finds. Required.
 	Denials *explain.Ring
 	// Metrics answers /metrics. Required.
-	Metrics  *Metrics
+	Metrics *Metrics
+	// NotReady says why requests cannot be checked now, in words for anybody, or returns "". It is asked often. Nil: they always can.
+	NotReady func() string
 	draining atomic.Bool
 }
 
@@ -73,6 +75,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	if s.draining.Load() {
 		state(w, http.StatusServiceUnavailable, "shutting down")
 		return
+	}
+	if s.NotReady != nil {
+		if why := s.NotReady(); why != "" {
+			state(w, http.StatusServiceUnavailable, why)
+			return
+		}
 	}
 	state(w, http.StatusOK, "ok")
 }

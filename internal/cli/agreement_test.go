@@ -53,7 +53,7 @@ func TestExplainAgreesWithTheLiveDecision(t *testing.T) {
 		return config.Parse("agreement.yaml", fmt.Appendf(nil, agreementConfig, app.URL), p.configOptions())
 	}}
 	s := newServer(src, logs.New(&bytes.Buffer{}, logs.Config{}), p.now)
-	if err := s.open(); err != nil {
+	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	live, h := s.handler(), s.house.Load()

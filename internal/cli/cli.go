@@ -40,6 +40,7 @@ type grammar struct {
 	Explain explainCommand `cmd:"" help:"Say what would happen to a request, and why; or what happened to one."`
 	Test    testCommand    `cmd:"" help:"Run policy tests."`
 	Hash    hashCommand    `cmd:"" help:"Make secrets and the hashes to store instead of them."`
+	DB      dbCommand      `cmd:"" name:"db" help:"Look after the store."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -52,6 +53,7 @@ Examples:
   gatehouse explain GET /films/1 --token T          what would happen, and why
   gatehouse test                                    run the policy tests
   gatehouse hash token --name ci                    make a token
+  gatehouse db migrate --config gatehouse.yaml      bring the store's tables up to date
 
 Exit codes: 0 yes, 1 no (denied, faults, failed tests), 2 wrong usage, 3 could not be done.`
 

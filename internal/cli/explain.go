@@ -123,10 +123,15 @@ func (c explainCommand) credential(p *program, cfg *config.Config) (string, erro
 		}
 		token = secret.Reveal()
 	}
-	if header := cfg.Carriers[0].Header; header != "" {
-		return header + ": " + token, nil
+	for _, c := range cfg.Carriers {
+		switch {
+		case c.Header != "":
+			return c.Header + ": " + token, nil
+		case c.Kind == "authorization":
+			return "Authorization: " + cfg.Server.HTTP.AuthScheme[0] + " " + token, nil
+		}
 	}
-	return "Authorization: " + cfg.Server.HTTP.AuthScheme[0] + " " + token, nil
+	return "", exit{exitUsage, errors.New("--token has no way to travel: the configuration's carriers name session alone")}
 }
 
 // identity returns the caller that --as names, or nil. Somebody whom no token knows has only the roles and scopes of the flags.

@@ -35,6 +35,8 @@ type house struct {
 	admin    *guard.Guard // for the admin listener over TCP
 	proxy    *gateway.Proxy
 	handler  *api.Handler
+	shelf    *shelf         // where the sessions are; nil without the carrier for them
+	notice   string         // about the session cookie, for the log; may be empty
 	suite    *explain.Suite // nil without tests
 	trusted  *gateway.Trusted
 	limiter  *limit.Limiter // nil without limits; limited is what it was made for
@@ -53,6 +55,8 @@ type surroundings struct {
 
 	limiter *limit.Limiter // of the house in use, with the debts that the next one takes over
 	limited config.Refused
+
+	listener *config.Server // how the main listener was opened; nil before it is
 }
 
 // quiet are the surroundings of commands that answer on standard output: hooks that fail are part of the answer there.
@@ -95,6 +99,7 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 	trusted := b.trusted()
 	upstreams := b.upstreams()
 	statuses := b.statuses()
+	carriers := b.carriers(h)
 	suite, err := b.suite()
 	if err != nil {
 		return nil, err
@@ -104,7 +109,7 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 	}
 	h.suite, h.trusted = suite, trusted
 	common := guard.Config{
-		Carriers: b.carriers(h.tokens), MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins,
+		Carriers: carriers, MaxBody: c.Server.HTTP.RequestMaxSize, Origins: c.CORS.Origins,
 		ClientAddr: trusted.ClientAddr, Status: statuses, Logger: around.logger("guard"), Now: around.now,
 	}
 	if h.limiter, h.limited = around.limiterFor(c); h.limiter != nil { // a nil pointer in an interface would not be nil
@@ -166,15 +171,21 @@ func (b *builder) tokens() *carrier.Static {
 	return static
 }
 
-func (b *builder) carriers(tokens *carrier.Static) []carrier.Carrier {
+func (b *builder) carriers(h *house) []carrier.Carrier {
 	var list []carrier.Carrier
-	for _, c := range b.cfg.Carriers {
-		if c.Header != "" {
-			list = append(list, carrier.NamedHeader(c.Header, tokens.Lookup))
-			continue
-		}
-		for _, scheme := range b.cfg.Server.HTTP.AuthScheme {
-			list = append(list, carrier.Header(scheme, tokens.Lookup))
+	for i, c := range b.cfg.Carriers {
+		switch {
+		case c.Header != "":
+			list = append(list, carrier.NamedHeader(c.Header, h.tokens.Lookup))
+		case c.Kind == "session":
+			var cookie carrier.Carrier
+			h.shelf = &shelf{noSessions{}}
+			cookie, h.notice = b.sessions(fmt.Sprintf("carriers[%d]", i), h.shelf)
+			list = append(list, cookie)
+		default:
+			for _, scheme := range b.cfg.Server.HTTP.AuthScheme {
+				list = append(list, carrier.Header(scheme, h.tokens.Lookup))
+			}
 		}
 	}
 	return list

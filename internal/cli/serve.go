@@ -47,7 +47,7 @@ func (c serveCommand) Run(p *program) error {
 	return newServer(src, set, p.now).run(p, func(s *server, addr net.Addr) {
 		cfg := s.house.Load().cfg
 		s.logger("server_logger").Info("listening", "url", urlOf(addr, cfg.Server.TLS.CertFile != ""), "config", src.name, "version", version())
-		if len(cfg.Server.HTTP.AllowedTokens) == 0 {
+		if len(cfg.Server.HTTP.AllowedTokens) == 0 && !cfg.HasSessions() {
 			s.logger("server_logger").Warn("no credential is valid: list tokens in server.http.allowed_tokens (gatehouse hash token makes one)")
 		}
 	})
@@ -74,13 +74,10 @@ func (s *server) run(p *program, ready func(*server, net.Addr)) error {
 	defer signal.Stop(stop)
 	changed, watching := s.watch(ctx)
 	defer func() { cancel(); drain(changed, watching) }()
-	if err := s.open(); err != nil {
-		var tests failedTests
-		if errors.As(err, &tests) {
-			return exit{exitNo, err}
-		}
-		return p.faults(err)
+	if err := s.open(ctx); err != nil {
+		return p.refused(err)
 	}
+	defer s.closeVault()
 	addr, err := s.start()
 	if err != nil {
 		return exit{exitFail, explainListen(err)}
@@ -89,10 +86,10 @@ func (s *server) run(p *program, ready func(*server, net.Addr)) error {
 	for {
 		select {
 		case <-hup:
-			s.reload()
+			s.reload(ctx)
 		case <-changed:
 			if s.changed() {
-				s.reload()
+				s.reload(ctx)
 			}
 		case err := <-s.main.Failed():
 			return exit{exitFail, err}
@@ -102,6 +99,17 @@ func (s *server) run(p *program, ready func(*server, net.Addr)) error {
 			return s.finish(stop)
 		}
 	}
+}
+
+// refused says why a configuration cannot be served.
+func (p *program) refused(err error) error {
+	if _, ok := errors.AsType[failedTests](err); ok {
+		return exit{exitNo, err}
+	}
+	if _, ok := errors.AsType[storeFault](err); ok {
+		return exit{exitFail, err}
+	}
+	return p.faults(err)
 }
 
 // quoteStandardLog sends what libraries write to the standard logger to ours, up to the first quote: behind it net/http repeats what a peer

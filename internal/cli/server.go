@@ -37,7 +37,8 @@ type server struct {
 	metrics *admin.Metrics
 	admin   *admin.Server
 	main    *listen.Server
-	side    *listen.Server // the admin listener; nil if there is none
+	side    *listen.Server        // the admin listener; nil if there is none
+	vault   atomic.Pointer[vault] // where the sessions are; nil as long as no configuration has needed one
 	// observed is told of every request, for dev. May be nil.
 	observed func(guard.Description)
 }
@@ -45,13 +46,13 @@ type server struct {
 func newServer(s source, set *logs.Set, now func() time.Time) *server {
 	srv := &server{source: s, around: logged(set, now), logs: set, denials: explain.NewRing(keptDenials)}
 	srv.metrics = admin.NewMetrics(version(), set.Dropped)
-	srv.admin = &admin.Server{Denials: srv.denials, Metrics: srv.metrics}
+	srv.admin = &admin.Server{Denials: srv.denials, Metrics: srv.metrics, NotReady: srv.notReady}
 	return srv
 }
 
-// open compiles the first configuration and runs its policy tests.
-func (s *server) open() error {
-	h, err := s.load()
+// open compiles the first configuration, runs its policy tests, and opens its store.
+func (s *server) open(ctx context.Context) error {
+	h, err := s.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -59,8 +60,9 @@ func (s *server) open() error {
 	return nil
 }
 
-// load returns the house of the configuration as it is now. The error is a failedTests if its policy tests fail.
-func (s *server) load() (*house, error) {
+// load returns the house of the configuration as it is now. The error is a failedTests if its policy tests fail, and a storeFault if it needs a store
+// that cannot be opened.
+func (s *server) load(ctx context.Context) (*house, error) {
 	h, err := load(s.source, s.around)
 	if err != nil {
 		return nil, err
@@ -70,9 +72,45 @@ func (s *server) load() (*house, error) {
 		h.close()
 		return nil, failedTests{result}
 	}
+	if err := s.furnish(ctx, h); err != nil {
+		h.close()
+		return nil, err
+	}
 	h.tested = result.Passed
 	h.content = contentOf(s.watched(h))
 	return h, nil
+}
+
+// A storeFault is the error of a configuration whose store cannot be opened.
+type storeFault struct{ error }
+
+func (e storeFault) Unwrap() error { return e.error }
+
+// furnish gives h the store that its sessions are in, and opens it for the first house that needs it.
+func (s *server) furnish(ctx context.Context, h *house) error {
+	if h.shelf == nil {
+		return nil
+	}
+	if s.vault.Load() == nil {
+		v, err := openVault(ctx, h.cfg.Store, true, s.logger("store"))
+		if err != nil {
+			return storeFault{err}
+		}
+		v.tend(s.around.now)
+		s.vault.Store(v)
+	}
+	h.shelf.Store = s.vault.Load().store
+	return nil
+}
+
+// notReady says why the server should get no requests, or returns "".
+func (s *server) notReady() string { return s.vault.Load().notReady() }
+
+// closeVault is called when nobody can ask for a session any more.
+func (s *server) closeVault() {
+	if err := s.vault.Load().close(); err != nil {
+		s.logger("store").Warn("the session store could not be closed", "error", err.Error())
+	}
 }
 
 // contentOf returns a hash of the files' content, so that a file that was only touched is no change. Missing files count as such.
@@ -115,7 +153,11 @@ func (s *server) use(h *house) {
 		s.logger("config").Warn(w.Message, "at", w.Position.String())
 	}
 	s.around.limiter, s.around.limited = h.limiter, h.limited
-	if old := s.house.Swap(h); old != nil {
+	old := s.house.Swap(h)
+	if h.notice != "" && (old == nil || old.notice != h.notice) {
+		s.logger("server_logger").Warn(h.notice)
+	}
+	if old != nil {
 		old.close()
 	}
 	s.metrics.Reload(true, float64(s.around.now().Unix()))
@@ -132,9 +174,9 @@ func logConfig(c *config.Config) logs.Config {
 func (s *server) logger(name string) *slog.Logger { return s.around.logger(name) }
 
 // reload takes over a new configuration in one step, or keeps the one in use and says why.
-func (s *server) reload() {
+func (s *server) reload(ctx context.Context) {
 	log := s.logger("config")
-	h, err := s.load()
+	h, err := s.load(ctx)
 	if err != nil {
 		s.metrics.Reload(false, 0)
 		var faults config.Faults
@@ -148,7 +190,11 @@ func (s *server) reload() {
 		log.Warn("the last good configuration stays in use")
 		return
 	}
-	for _, key := range needRestart(s.house.Load().cfg, h.cfg) {
+	changed := needRestart(s.house.Load().cfg, h.cfg)
+	if h.shelf != nil && !sameStore(s.vault.Load().of, h.cfg.Store) {
+		changed = append(changed, "store")
+	}
+	for _, key := range changed {
 		log.Warn("a change takes effect only after a restart", "key", key)
 	}
 	s.use(h)
@@ -244,7 +290,7 @@ func (s *server) start() (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.main = main
+	s.main, s.around.listener = main, &c.Server
 	if err := s.startAdmin(c); err != nil {
 		main.Shutdown(canceled())
 		return nil, err
@@ -255,7 +301,7 @@ func (s *server) start() (net.Addr, error) {
 func (s *server) listenConfig(c *config.Config) listen.Config {
 	t := c.Server.Timeouts
 	return listen.Config{
-		Addr: net.JoinHostPort(c.Server.HTTP.Host, fmt.Sprint(c.Server.HTTP.Port)), Handler: s.handler(),
+		Addr: hostPort(&c.Server), Handler: s.handler(),
 		CertFile: inDir(c, c.Server.TLS.CertFile), KeyFile: inDir(c, c.Server.TLS.KeyFile),
 		HeaderTimeout: t.Header.Std(), ReadTimeout: t.Read.Std(), WriteTimeout: t.Write.Std(), IdleTimeout: t.Idle.Std(),
 		Grace: orNone(t.Shutdown.Std()), MaxHeaderBytes: c.Server.MaxHeaderSize, H2C: true, Logger: s.logger("server_logger"), Now: s.around.now,

@@ -24,7 +24,7 @@ func openServer(t *testing.T, out *bytes.Buffer, text string) *server {
 	p := &program{ctx: t.Context(), now: time.Now}
 	set := logs.New(out, logs.Config{Format: "json"})
 	s := newServer(source{load: func() (*config.Config, error) { return config.Parse("test.yaml", []byte(text), p.configOptions()) }}, set, p.now)
-	if err := s.open(); err != nil {
+	if err := s.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { set.Flush(time.Second) })
@@ -122,7 +122,7 @@ func TestRefusedReloadForgetsNoDebt(t *testing.T) {
 	s.source.load = func() (*config.Config, error) { return config.Parse("test.yaml", []byte(text), p.configOptions()) }
 	get(s.handler(), "/", nil)
 	for _, text = range []string{"{rules: 1}", "limits: {refused: {budget: 2, per: 1h}}\ntests: [nowhere.yaml]", limited} {
-		s.reload()
+		s.reload(t.Context())
 		if got := get(s.handler(), "/", nil).Code; got != http.StatusTooManyRequests {
 			t.Errorf("after a reload of %q = %d, want 429: the debt is as it was", text, got)
 		}
@@ -210,13 +210,13 @@ func TestReloadKeepsTheLastGoodConfiguration(t *testing.T) {
 	text := "server: {http: {allowed_tokens: [token1], prot: 1}}"
 	p := &program{ctx: t.Context(), now: time.Now}
 	s.source.load = func() (*config.Config, error) { return config.Parse("test.yaml", []byte(text), p.configOptions()) }
-	s.reload()
+	s.reload(t.Context())
 	s.logs.Flush(time.Second)
 	if s.house.Load() != old || !strings.Contains(out.String(), `"at":"test.yaml:1:43"`) {
 		t.Errorf("after a bad reload: house replaced %v, log %s; want the old one and the fault's place", s.house.Load() != old, out.String())
 	}
 	text = "server: {http: {allowed_tokens: [token2]}}"
-	s.reload()
+	s.reload(t.Context())
 	auth := func(token string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", "Token "+token) }
 	}

@@ -64,14 +64,14 @@ func TestAuthoritiesThatCannotBeReadStopTheStart(t *testing.T) {
 		load := func(text string) func() (*config.Config, error) {
 			return func() (*config.Config, error) { return config.Parse("test.yaml", []byte(text), config.Options{}) }
 		}
-		if err := newServer(source{load: load(bad)}, logs.New(io.Discard, logs.Config{}), time.Now).open(); err == nil || !strings.Contains(err.Error(), "test.yaml:1:") {
+		if err := newServer(source{load: load(bad)}, logs.New(io.Discard, logs.Config{}), time.Now).open(t.Context()); err == nil || !strings.Contains(err.Error(), "test.yaml:1:") {
 			t.Errorf("%s: open() = %v, want a fault with its place", file, err)
 		}
 		var out bytes.Buffer
 		s := openServer(t, &out, good)
 		before := s.house.Load()
 		s.source.load = load(bad)
-		s.reload()
+		s.reload(t.Context())
 		if s.logs.Flush(time.Second); s.house.Load() != before || !strings.Contains(out.String(), "configuration refused") {
 			t.Errorf("%s: a reload took it: %s", file, out.String())
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"net/netip"
+	"net/url"
 	"path"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,7 @@ func defaultUpstream(rules []Rule, name string) {
 func (d *decoder) check(c *Config) {
 	d.checkTokens(c)
 	d.checkCarriers(c)
+	d.checkSessions(c)
 	d.checkHeaders(c)
 	d.checkRoles(c)
 	d.checkRules(c)
@@ -96,11 +98,27 @@ func (d *decoder) checkTokens(c *Config) {
 	}
 }
 
-// clearToken warns about a token that stands in the configuration file itself.
-func (d *decoder) clearToken(n *node, path string) {
-	if !n.free {
+// clearSecret warns about a secret that stands in the configuration file itself.
+func (d *decoder) clearSecret(n *node, s *shape, path string) {
+	switch s.check {
+	case texts["token"]:
 		d.warn(n.at, path, "this token is stored in clear; gatehouse hash token --stdin makes the hash to store instead")
+	case texts["password"]:
+		d.warn(n.at, path, "this password is stored in clear; write ${NAME} or file:PATH instead")
+	case texts["storeurl"], texts["redisurl"]:
+		if hasPassword(n.text) {
+			d.warn(n.at, path, "the password in this address is stored in clear; write ${NAME} in its place, or file:PATH for the whole")
+		}
 	}
+}
+
+func hasPassword(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	_, has := u.User.Password()
+	return has
 }
 
 // checkRoleNames reports the names of a list at path that are not roles.
@@ -163,6 +181,9 @@ func (d *decoder) checkCarriers(c *Config) {
 	}
 	if _, written := d.index.places["server.http.auth_scheme"]; written && !seen["authorization"] {
 		d.faultAt("server.http.auth_scheme", "is not used, because carriers does not name authorization; add it, or remove this key")
+	}
+	if tokens := "server.http.allowed_tokens"; len(c.Server.HTTP.AllowedTokens) > 0 && len(c.Carriers) == 1 && seen["session"] {
+		d.faultAt(tokens, "is not used, because carriers names session alone; add authorization, or remove the tokens")
 	}
 	schemes := c.Server.HTTP.AuthScheme
 	for i, scheme := range schemes {

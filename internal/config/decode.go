@@ -352,8 +352,8 @@ func (d *decoder) scalar(n *node, s *shape, path string, v reflect.Value) {
 	if s.isFile {
 		value = d.resolve(text)
 	}
-	if s.check == texts["token"] {
-		d.clearToken(n, path)
+	if !n.free {
+		d.clearSecret(n, s, path)
 	}
 	v.Set(reflect.ValueOf(value))
 }

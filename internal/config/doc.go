@@ -15,3 +15,5 @@
 // Messages quote the value that is wrong and nothing around it. Tokens, hashes, addresses and whatever came from the environment or
 // from another file are never quoted.
 package config
+
+//go:generate go test -run ^TestGeneratedFiles$ . -update

@@ -94,6 +94,9 @@ func TestDefaults(t *testing.T) {
 			{name + " roles", cfg.Roles, "map[]"}, {name + " rules", cfg.Rules, "[]"}, {name + " upstream", cfg.Upstream, "map[]"},
 			{name + " headers", cfg.ForwardAuth.Headers, "{User:Remote-User Groups:Remote-Groups Email:Remote-Email}"},
 			{name + " origins", cfg.CORS.Origins, "[]"}, {name + " errors", cfg.Errors, "{Profile: Status:map[]}"},
+			{name + " store", cfg.Store.URL.Reveal(), "sqlite:gatehouse-data/gatehouse.db"}, {name + " redis", cfg.Store.Redis.IsZero(), true},
+			{name + " sessions", cfg.Sessions, "{Idle:12h Absolute:30d Touch:1m MaxPerUser:0 Cookie:{Name:gatehouse SameSite:lax Domain: Path:}}"},
+			{name + " has sessions", cfg.HasSessions(), false},
 			{name + " refused", cfg.Limits.Refused == nil, true}, {name + " tests", cfg.Tests, "[]"}, {name + " warnings", len(cfg.Warnings), 0},
 		})
 	}
@@ -124,7 +127,10 @@ func TestWholeFile(t *testing.T) {
 		{"origins", cfg.CORS.Origins, "[https://app.example.org http://localhost:5173]"},
 		{"errors", cfg.Errors, "{Profile:token-server Status:map[unknown_token:403]}"}, {"refused", *cfg.Limits.Refused, "{Budget:60 Per:1m}"},
 		{"tests", cfg.Tests, "[policy/*.yaml]"}, {"watch", cfg.Watch, "[testdata/valid/token.txt]"},
-		{"dir", cfg.Dir, "testdata/valid"}, {"warnings", len(cfg.Warnings), 1},
+		{"dir", cfg.Dir, "testdata/valid"}, {"warnings", len(cfg.Warnings), 3},
+		{"store", cfg.Store.URL.Reveal(), "postgres://gatehouse@db.internal/gatehouse"}, {"redis", cfg.Store.Redis, "{URL:[secret] Host:redis.internal Port:6380 DB:3 Password:[secret] TLS:true}"},
+		{"password", cfg.Store.Redis.Password.Reveal(), "from-the-environment"}, {"has sessions", cfg.HasSessions(), true},
+		{"sessions", cfg.Sessions, "{Idle:30m Absolute:7d Touch:10s MaxPerUser:5 Cookie:{Name:app1-token SameSite:strict Domain:example.org Path:/app}}"},
 	})
 }
 
@@ -176,6 +182,10 @@ func TestTextsThatPass(t *testing.T) {
 		"rules: [{path: /, methods: [QUERY, M-SEARCH], host: '[::1]', allow: nobody}]", "rules: [{regex: '/(a|b)', allow: {scope: a}}]",
 		"limits: {refused: {budget: 1, per: .5s}}", "errors: {status: {}}", "log: {level: []}", "log: {level: [{logger: limit, level: cRITICAL}]}",
 		"server: {timeouts: {shutdown: 0s}}", "{}", "~", "server: {http: {port: 8080}} # a comment", `{"log": {"format": "te\u0078t"}}`,
+		"carriers: [session]", "carriers: [session]\nstore: {redis: ''}", "carriers: [session]\nstore: {redis: {host: '::1'}}", "carriers: [session]\nstore: {redis: 'redis://127.0.0.1'}",
+		"carriers: [session]\nsessions: {absolute: 1h}", "carriers: [session]\nsessions: {idle: 30d, touch: 1h}", "store: {}\nsessions: {}", "carriers: [session, authorization]",
+		"server: {public_url: 'https://app.example.org'}\ncarriers: [session]\nsessions: {cookie: {domain: Example.org}}", "carriers: [session]\nserver: {http: {allowed_tokens: []}}",
+		"server: {public_url: 'https://example.org:8443'}\ncarriers: [session]\nsessions: {cookie: {domain: example.org}}",
 		"upstream: https://[2001:db8::1]:8443\nrules: [{path: /, allow: anyone}]", "upstream: h2c://a_b.internal\nrules: [{path: /, allow: anyone}]",
 	} {
 		if _, err := Parse("f.yaml", []byte(text), Options{}); err != nil {
@@ -205,6 +215,15 @@ func TestWarnings(t *testing.T) {
 		{"server: {http: {allowed_tokens: [{token: abc}]}}", "f.yaml:1:42: this token is stored in clear; gatehouse hash token --stdin makes the hash to store instead", nil},
 		{"server: {http: {allowed_tokens: ['${A}']}}", "", []string{"A=abc"}},
 		{"", "", []string{"GATEHOUSE_SERVER__HTTP__ALLOWED_TOKENS=abc"}},
+		{"carriers: [session]\nstore: {url: 'postgres://u:p@h/d'}", "f.yaml:2:14: the password in this address is stored in clear; write ${NAME} in its place, or file:PATH for the whole", nil},
+		{"carriers: [session]\nstore: {redis: 'redis://:p@h'}", "f.yaml:2:16: the password in this address is stored in clear; write ${NAME} in its place, or file:PATH for the whole", nil},
+		{"carriers: [session]\nstore: {redis: {host: h, password: p}}", "f.yaml:2:36: this password is stored in clear; write ${NAME} or file:PATH instead", nil},
+		{"carriers: [session]\nstore: {url: 'postgres://u:${A}@h/d'}", "", []string{"A=abc"}},
+		{"carriers: [session]\nstore: {url: 'postgres://u@h/d'}", "", nil},
+		{"carriers: [session]\nstore: {redis: {host: h, password: '${A}'}}", "", []string{"A=abc"}},
+		{"carriers: [session]\nstore: {url: 'sqlite:x', redis: 'redis://h'}", "f.yaml:2:14: is not used in this version, because the sessions are in Redis", nil},
+		{"carriers: [session]\nsessions: {max_per_user: 3}",
+			"f.yaml:2:26: counts where sessions begin, and this version of Gatehouse begins none; set MaxPerSubject in the Go program, too", nil},
 		{"roles: [a]\npermissions: {a: [films.read, users.*]}\nrules:\n- {path: /, allow: {any: [{permission: films.read}, {permission: users.a.b}, {permission: films.write}]}}",
 			"f.yaml:4:91: no role is granted this permission, so that nobody can pass", nil},
 	} {

@@ -147,11 +147,11 @@ The configuration is one file, YAML (` + "`.yaml`, `.yml`" + `) or JSON (` + "`.
   (` + "`yes`, `no`, `on`, `off`" + `) are texts. Aliases, merge keys, tags and a second document are refused.
 - **Durations** are seconds (` + "`90`" + `) or a number with a unit: ` + "`30d`, `10h`, `1.5h`, `.5m`, `10s`" + `.
 - **Names** (of roles, rules, tokens, upstreams) have letters, digits and ` + "`. _ : -`" + `.
-- **File names** are relative to the folder of the configuration file. The one exception is the socket of ` + "`server.admin.listen`" + `, which is
-  relative to the working folder.
+- **File names** are relative to the folder of the configuration file. The exceptions are the socket of ` + "`server.admin.listen`" + ` and
+  the database of ` + "`store.url`" + `, which are relative to the working folder.
 - **` + "`${NAME}`" + `** in a value is replaced by the environment variable of that name; one that is not set is a fault. ` + "`$${`" + ` stands for the two
   characters. What comes from the environment is never read as YAML or JSON, but counts as a number where one is needed. Inside ` + "`{…}`" + ` YAML wants it in quotes.
-- **` + "`file:PATH`" + `** in place of a token or a hash reads it from a file, without one newline at its end. A change of that file counts as a change of
+- **` + "`file:PATH`" + `** in place of a token, a hash, a password or the address of a store reads it from a file, without one newline at its end. A change of that file counts as a change of
   the configuration.
 - **` + "`GATEHOUSE_SERVER__HTTP__PORT=9000`" + `** in the environment sets ` + "`server.http.port`" + `, whatever the file says: the keys in any case, with two
   underscores between them. Lists of words are separated by commas. A name of the user's that the file does not have is taken in lower case. Variables

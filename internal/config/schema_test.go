@@ -99,6 +99,8 @@ var beyondSchema = []string{
 	"an unknown role in a rule", "a role in a rule where there are none", "a rule's name twice", "an upstream that is not there", "a misspelt upstream",
 	"several upstreams and a rule without", "an upstream that no rule names", "an upstream without rules", "one header for two things",
 	"one header for two things, by default", "identity headers that mean something else", "situations that are none", "a variable that is not set",
+	"a store and sessions that nothing uses", "tokens without a carrier for them", "a scheme without the carrier for it", "a store that is a folder", "a store in memory",
+	"a store with slashes", "sessions that are never idle for so long", "a cookie for an address", "a cookie for another domain", "a cookie for a domain that only ends alike",
 	"a port in another base", "a port with a leading zero", "a size beyond any", "a text that is nearly a variable",
 }
 

@@ -30,11 +30,13 @@ import (
 
 // Config is a whole configuration, complete with defaults. It must not be changed once it is shared.
 type Config struct {
-	_ struct{} `later:"store sessions tokens accounts mail openapi spa clients audit telemetry"`
+	_ struct{} `later:"tokens accounts mail openapi spa clients audit telemetry"`
 
 	Server      Server              `key:"server" doc:"Where Gatehouse listens, and what it takes."`
 	Log         Log                 `key:"log" doc:"What is logged, and how."`
+	Store       Store               `key:"store" doc:"Where sessions are kept. The programs in which people sign in use the same store."`
 	Carriers    []Carrier           `key:"carriers" default:"authorization" nonempty:"true" example:"[authorization, {header: X-API-Key}]" doc:"Where a credential may travel, in order. All of them look; two that both find one make the request ambiguous."`
+	Sessions    Sessions            `key:"sessions" doc:"How long log-ins last, and the cookie in which they travel. Needs session among the carriers. In this version sessions begin in Go programs that use the same store; Gatehouse guards them."`
 	Roles       map[string]int      `key:"roles" names:"name" ranked:"true" min:"1" max:"2147483647" example:"{basic: 1, premium: 5, admin: 9}" doc:"The roles and their levels. A higher level includes every lower one; gaps are fine, equal levels are a fault. The short form [basic, admin] counts from 1."`
 	Permissions map[string][]string `key:"permissions" names:"name" check:"grant" unique:"true" example:"{basic: [films.read], admin: ['films.*']}" doc:"What each role permits, on top of what the roles below it permit. films.* is everything that begins with films., * is everything."`
 	Rules       []Rule              `key:"rules" example:"[{path: /public/**, allow: anyone}]" doc:"Who may do what. The most specific rule that matches decides; a request that no rule matches is refused."`
@@ -128,8 +130,49 @@ type Log struct {
 
 // A LogLevel is the least level that one logger writes.
 type LogLevel struct {
-	Logger string `key:"logger" required:"true" enum:"server_logger access guard gateway admin config limit" example:"server_logger" doc:"The logger; server_logger is the whole server."`
+	Logger string `key:"logger" required:"true" enum:"server_logger access guard gateway admin config limit store" example:"server_logger" doc:"The logger; server_logger is the whole server."`
 	Level  Level  `key:"level" required:"true" example:"DEBUG" doc:"DEBUG, INFO, WARNING (or WARN), ERROR or CRITICAL, in any case."`
+}
+
+// Store says where sessions are kept.
+type Store struct {
+	_ struct{} `later:"master_key"`
+
+	// URL begins with sqlite: or postgres://. It may hold a password.
+	URL gatehouse.Secret `key:"url" default:"sqlite:gatehouse-data/gatehouse.db" check:"storeurl" example:"postgres://gatehouse@127.0.0.1/gatehouse" doc:"sqlite:FILE, relative to the working folder, or a postgres:// URL; best with ${NAME} for its password, or file:PATH for the whole. A change waits for a restart."`
+	// Redis is zero where sessions are kept in SQL.
+	Redis Redis `key:"redis" example:"redis://127.0.0.1:6379/0" doc:"Keep sessions in this Redis or Valkey server, and only there: they are as durable as it is. A URL, or a mapping. Empty: sessions are kept where url says. A change waits for a restart."`
+}
+
+// Redis names a server of the Redis protocol, by URL or by Host and what follows it.
+type Redis struct {
+	URL gatehouse.Secret `short:"true" check:"redisurl" example:"rediss://redis.example.org/0" doc:"redis://user:password@host:port/db, or rediss:// for TLS; best with ${NAME} for the password, or file:PATH for the whole."`
+
+	Host     string           `key:"host" required:"true" check:"redishost" example:"127.0.0.1" doc:"Its name or address."`
+	Port     int              `key:"port" default:"6379" min:"1" max:"65535" doc:"Its TCP port."`
+	DB       int              `key:"db" default:"0" min:"0" max:"65535" doc:"The number of the database."`
+	Password gatehouse.Secret `key:"password" check:"password" example:"swordfish" doc:"The password, or better ${NAME} or file:PATH, so that it does not stand in this file. Absent: none."`
+	TLS      bool             `key:"tls" default:"false" doc:"Connect by TLS, with a certificate that the system's authorities have signed for host."`
+}
+
+// IsZero reports whether there is no such server.
+func (r Redis) IsZero() bool { return r.URL.IsZero() && r.Host == "" }
+
+// Sessions says how long log-ins last, and how they travel.
+type Sessions struct {
+	Idle       Duration `key:"idle" default:"12h" positive:"true" doc:"A session that nobody has used for so long has ended. A change counts for the sessions that exist."`
+	Absolute   Duration `key:"absolute" default:"30d" positive:"true" doc:"A session of this age has ended, whatever was done with it."`
+	Touch      Duration `key:"touch" default:"1m" positive:"true" doc:"How often at most the use of a session is written down; a session may end by so much too early. At most a quarter of idle counts."`
+	MaxPerUser int      `key:"max_per_user" default:"0" min:"0" max:"1000000" doc:"How many sessions one user may have: a new one ends the oldest. It counts where sessions begin. 0 means any number."`
+	Cookie     Cookie   `key:"cookie" doc:"The cookie. The programs in which people sign in need the same settings."`
+}
+
+// Cookie says what the session cookie looks like.
+type Cookie struct {
+	Name     string `key:"name" default:"gatehouse" check:"cookiename" example:"app1-token" doc:"Its name without the prefix, which is added: __Host-, with domain or path __Secure-, and none on a loopback address without TLS."`
+	SameSite string `key:"same_site" default:"lax" enum:"lax strict" doc:"lax, or strict: a visitor who follows a link from another site then looks signed out."`
+	Domain   string `key:"domain" check:"cookiedomain" example:"example.org" doc:"Share the cookie with the subdomains of this host, each of which could then set it. Absent: the host itself, alone."`
+	Path     string `key:"path" check:"cookiepath" example:"/app" doc:"Limit the cookie to this path. It is no protection: pages beside it can set the cookie. Absent: every path."`
 }
 
 // A Carrier says where a credential travels. Exactly one field is set.
@@ -137,8 +180,8 @@ type Carrier struct {
 	_ struct{} `oneOf:"header"`
 
 	Pos Position
-	// Kind is "authorization", or empty for a named header.
-	Kind string `short:"true" enum:"authorization" nearly:"session bearer basic" hint:"what works is authorization and {header: X-API-Key}" example:"authorization" doc:"The Authorization header with one of the schemes of server.http.auth_scheme."`
+	// Kind is "authorization" or "session", or empty for a named header.
+	Kind string `short:"true" enum:"authorization session" nearly:"bearer basic" hint:"what works is authorization, session and {header: X-API-Key}" example:"authorization" doc:"authorization: a token in the Authorization header, with one of the schemes of server.http.auth_scheme. session: the cookie of a session in the store."`
 	// Header is the name of a header whose whole value is the token, in canonical form.
 	Header string `key:"header" check:"field" example:"X-API-Key" doc:"The name of a header whose whole value is the token."`
 }

@@ -11,6 +11,7 @@ import (
 	"regexp/syntax"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A textCheck is a check of strings: what Go code tests, and what a JSON Schema can say of it.
@@ -31,26 +32,33 @@ const (
 
 // texts are the checks that the tag check names.
 var texts = map[string]*textCheck{
-	"name":       {matching(namePattern, "is not a name; use letters, digits and . _ : -"), namePattern, false},
-	"scheme":     {testScheme, tokenPattern, false},
-	"field":      {testField, `^[A-Za-z0-9-]+$`, false},
-	"method":     {testMethod, tokenPattern, false},
-	"scope":      {matching(scopeText, "is not a scope; use no spaces, quotes or backslashes"), scopeText, false},
-	"permission": {matching(permissionText, "is not a permission; write words with dots between them, such as films.read"), permissionText, false},
-	"grant":      {matching(grantText, "is not a permission; write films.read, films.* or *"), grantText, false},
-	"token":      {testToken, "", true},
-	"tokenhash":  {testTokenHash, `^(sha256:[0-9A-Fa-f]{64}|file:.+|.*\$\{.*)$`, true},
-	"origin":     {testOrigin, `^https?://[^/?#@]+$`, true},
-	"upstream":   {testUpstream, `^(http|https|h2c)://[^/?#@]+$`, true},
-	"prefix":     {testPrefix, `^(/[A-Za-z0-9._~-]+)*$`, false},
-	"listenhost": {testListenHost, `^[A-Za-z0-9.:_-]+$`, false},
-	"host":       {testHost, `^[^/\s]+$`, false},
-	"path":       {testPath, `^/`, false},
-	"regex":      {testRegex, "", false},
-	"file":       {matching(`^[^\x00]+$`, "names no file"), "", false},
-	"glob":       {testGlob, "", false},
-	"line":       {matching(`^[^\s\pC\pZ]([^\pC\p{Zl}\p{Zp}]*[^\s\pC\pZ])?$`, "has control characters, or spaces at an end"), "", false},
-	"email":      {matching(emailText, "is not an e-mail address, such as jack@example.org"), emailText, false},
+	"name":         {matching(namePattern, "is not a name; use letters, digits and . _ : -"), namePattern, false},
+	"scheme":       {testScheme, tokenPattern, false},
+	"field":        {testField, `^[A-Za-z0-9-]+$`, false},
+	"method":       {testMethod, tokenPattern, false},
+	"scope":        {matching(scopeText, "is not a scope; use no spaces, quotes or backslashes"), scopeText, false},
+	"permission":   {matching(permissionText, "is not a permission; write words with dots between them, such as films.read"), permissionText, false},
+	"grant":        {matching(grantText, "is not a permission; write films.read, films.* or *"), grantText, false},
+	"token":        {testToken, "", true},
+	"tokenhash":    {testTokenHash, `^(sha256:[0-9A-Fa-f]{64}|file:.+|.*\$\{.*)$`, true},
+	"origin":       {testOrigin, `^https?://[^/?#@]+$`, true},
+	"upstream":     {testUpstream, `^(http|https|h2c)://[^/?#@]+$`, true},
+	"prefix":       {testPrefix, `^(/[A-Za-z0-9._~-]+)*$`, false},
+	"listenhost":   {testListenHost, `^[A-Za-z0-9.:_-]+$`, false},
+	"host":         {testHost, `^[^/\s]+$`, false},
+	"path":         {testPath, `^/`, false},
+	"regex":        {testRegex, "", false},
+	"file":         {matching(`^[^\x00]+$`, "names no file"), "", false},
+	"glob":         {testGlob, "", false},
+	"line":         {matching(`^[^\s\pC\pZ]([^\pC\p{Zl}\p{Zp}]*[^\s\pC\pZ])?$`, "has control characters, or spaces at an end"), "", false},
+	"storeurl":     {testStoreURL, `^(sqlite:.+|postgres(ql)?://.*|file:.+|.*\$\{.*)$`, true},
+	"redisurl":     {testRedisURL, `^((rediss?|valkeys?)://.*|file:.+|.*\$\{.*)?$`, true},
+	"redishost":    {testListenHost, `^[A-Za-z0-9.:_-]+$`, true}, // where people put whole addresses, with the password
+	"password":     {testPassword, "", true},
+	"cookiename":   {testCookieName, `^[A-Za-z0-9_.-]{1,64}$`, false},
+	"cookiedomain": {testCookieDomain, `^[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$`, false},
+	"cookiepath":   {testCookiePath, `^/[!#-+\--:<-\[\]-~]*$`, false},
+	"email":        {matching(emailText, "is not an e-mail address, such as jack@example.org"), emailText, false},
 }
 
 const (
@@ -291,6 +299,85 @@ func testRegex(s string) string {
 func testGlob(s string) string {
 	if _, err := path.Match(s, ""); err != nil || s == "" {
 		return "is not a file pattern, such as policy/*.yaml"
+	}
+	return ""
+}
+
+// testStoreURL leaves the details of an address of PostgreSQL to who connects.
+func testStoreURL(s string) string {
+	const hint = "; write sqlite:gatehouse-data/gatehouse.db or postgres://user@host/database"
+	if file, ok := strings.CutPrefix(s, "sqlite:"); ok {
+		return testSQLite(file)
+	}
+	if !strings.HasPrefix(s, "postgres://") && !strings.HasPrefix(s, "postgresql://") {
+		return "is not the address of a store" + hint
+	}
+	if _, err := url.Parse(s); err != nil {
+		return "is not a URL; special characters of user and password are written as %40 for @, %2F for /"
+	}
+	return ""
+}
+
+func testSQLite(file string) string {
+	switch {
+	case file == "" || strings.ContainsFunc(file, unicode.IsControl):
+		return "names no file; write sqlite:gatehouse-data/gatehouse.db"
+	case strings.HasPrefix(file, "//"):
+		return "has slashes too many; write sqlite: and the name of the file, such as sqlite:/var/lib/gatehouse/gatehouse.db"
+	case file == ":memory:" || strings.HasPrefix(file, "file:"):
+		return "names no file of its own; no other program could sign anybody in; write sqlite:gatehouse-data/gatehouse.db"
+	case strings.HasSuffix(file, "/"):
+		return "names a folder; add the name of the file, such as gatehouse.db"
+	}
+	return ""
+}
+
+// testRedisURL takes an empty text for none.
+func testRedisURL(s string) string {
+	if s == "" {
+		return ""
+	}
+	u, err := url.Parse(s)
+	if err != nil || !contains([]string{"redis", "rediss", "valkey", "valkeys"}, u.Scheme) || u.Opaque != "" {
+		return "is not the address of a Redis server; write redis://:password@host:6379/0, or rediss:// for TLS, with %40 for @ and %2F for / in the password"
+	}
+	return ""
+}
+
+func testPassword(s string) string {
+	if s == "" {
+		return "is empty; remove it if there is no password"
+	}
+	return ""
+}
+
+var (
+	isCookieName   = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`).MatchString
+	isCookieDomain = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?([.][A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)+$`).MatchString
+	isCookiePath   = regexp.MustCompile(`^/[!#-+\--:<-\[\]-~]*$`).MatchString
+)
+
+func testCookieName(s string) string {
+	lower := strings.ToLower(s)
+	switch {
+	case !isCookieName(s):
+		return "is not a cookie's name; use up to 64 letters, digits and - _ ."
+	case strings.HasPrefix(lower, "__host-"), strings.HasPrefix(lower, "__secure-"):
+		return "has a prefix already; write the name without it, the right one is added"
+	}
+	return ""
+}
+
+func testCookieDomain(s string) string {
+	if _, err := netip.ParseAddr(s); err == nil || !isCookieDomain(s) || len(s) > 253 {
+		return "is no domain that a cookie can be shared with; write a name with a dot inside, such as example.org"
+	}
+	return ""
+}
+
+func testCookiePath(s string) string {
+	if !isCookiePath(s) {
+		return "is not a cookie's path; it begins with / and has no spaces, quotes, commas or semicolons"
 	}
 	return ""
 }

@@ -14,9 +14,12 @@ func lockFolder(name string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lock(f); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("%w or starts in %s: try again, or choose another folder for the socket", ErrInUse, name)
 	}
 	return func() { f.Close() }, nil
 }
+
+// lock keeps other processes from f until it is closed.
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
