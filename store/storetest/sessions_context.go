@@ -3,8 +3,9 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/session"
@@ -60,14 +61,14 @@ func testContext(s *suite) {
 	}
 }
 
-// cancelledSoon returns a context that another goroutine cancels some time during the next call, and what waits for that goroutine.
-func (s *suite) cancelledSoon() (context.Context, func()) {
+// cancelledWithin returns a context that another goroutine cancels some time within the given one, and what waits for that goroutine.
+func (s *suite) cancelledWithin(longest time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(s.Context())
 	gone := make(chan struct{})
-	yields := pick(64) * pick(64) / 8
+	end := time.Now().Add(longest * time.Duration(pick(256)) / 256)
 	go func() {
 		defer close(gone)
-		for range yields {
+		for time.Now().Before(end) { // a timer would be too coarse for a store in memory
 			runtime.Gosched()
 		}
 		cancel()
@@ -75,25 +76,46 @@ func (s *suite) cancelledSoon() (context.Context, func()) {
 	return ctx, func() { <-gone }
 }
 
+// measured returns a little more than what do takes, and ends the test if it fails.
+func (s *suite) measured(what string, do func() error) time.Duration {
+	s.Helper()
+	began := time.Now()
+	s.ok(what, do())
+	return time.Since(began) * 5 / 4
+}
+
 // testCancelDuring: a call that is cancelled on its way is done or not done, never half. That it is done although the caller was told otherwise
 // cannot be excluded, and may come to light a moment later: each round has a subject of its own.
 func testCancelDuring(s *suite) {
-	for range rounds {
-		old := s.stored(newSubject())
-		next := s.record(old.Subject)
-		ctx, wait := s.cancelledSoon()
-		err := s.Store.Create(ctx, next, old.Key)
-		wait()
-		s.oneOf("Create", err, old, next)
+	replace := func(ctx context.Context, old, next session.Record) error { return s.Store.Create(ctx, next, old.Key) }
+	update := func(ctx context.Context, _, next session.Record) error {
+		next.Version--
+		return s.Store.Update(ctx, next)
+	}
+	s.cancelDuring("Create in place of another", replace, func(old session.Record) session.Record { return s.record(old.Subject) })
+	s.cancelDuring("Update", update, func(old session.Record) session.Record {
+		old.Body, old.Seen, old.Version = []byte("changed"), s.now, old.Version+1
+		return old
+	})
+}
 
-		old = s.stored(newSubject())
-		next = old
-		next.Body, next.Seen = []byte("changed"), s.now
-		ctx, wait = s.cancelledSoon()
-		err = s.Store.Update(ctx, next)
+// cancelDuring cancels do, which makes the only record of a subject the next one, at moments at random.
+func (s *suite) cancelDuring(what string, do func(ctx context.Context, old, next session.Record) error, nextOf func(session.Record) session.Record) {
+	s.Helper()
+	old := s.stored(newSubject())
+	longest := s.measured(what, func() error { return do(s.Context(), old, nextOf(old)) })
+	for range s.rounds(rounds) {
+		old := s.stored(newSubject())
+		next := nextOf(old)
+		ctx, wait := s.cancelledWithin(longest)
+		began := time.Now()
+		err := do(ctx, old, next)
+		longest = min(longest+longest/8, time.Second) // calls take now more and now less
+		if err == nil {
+			longest = time.Since(began) * 5 / 4
+		}
 		wait()
-		next.Version++
-		s.oneOf("Update", err, old, next)
+		s.oneOf(what, err, old, next)
 	}
 }
 
@@ -124,50 +146,48 @@ func testCancelStorm(s *suite) {
 	for range 16 {
 		all = append(all, s.stored("anna"), s.stored("bert"))
 	}
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for i := range 2 * rounds {
-				if fault := s.getInStorm(all[pick(len(all))], i%2 == 0); fault != "" {
-					s.Error(fault)
-					return
-				}
+	longest := s.measured("Get and List", func() error { return s.read(s.Context(), all[0]) })
+	errs := together(8, []session.Store{nil}, func(session.Store, int) error {
+		for range 2 * rounds {
+			if err := s.readInStorm(all[pick(len(all))], longest*time.Duration(pick(2))); err != nil {
+				return err
 			}
-		})
-	}
-	wg.Wait()
+		}
+		return nil
+	})
+	s.ok("reading among calls that are cancelled", errors.Join(errs...))
 	s.has(all...)
 }
 
-// getInStorm reads a record, with a context that may be cancelled at the same time, and says what is wrong with the answer.
-func (s *suite) getInStorm(rec session.Record, cancelled bool) string {
-	ctx, wait := s.Context(), func() {}
-	if cancelled {
-		ctx, wait = s.cancelledSoon()
-	}
-	defer wait()
+// read gets rec, and lists the 16 records of its subject. The error says which answer is wrong, or wraps the store's.
+func (s *suite) read(ctx context.Context, rec session.Record) error {
 	got, err := s.Store.Get(ctx, rec.Key)
-	switch {
-	case err == nil:
-		if diff := differ(got, rec); diff != "" {
-			return "Get, among cancelled ones, has another record's data: " + diff
-		}
-	case !cancelled:
-		return "Get, among cancelled ones, = " + err.Error() + ", want nil"
-	case !errors.Is(err, context.Canceled):
-		return "Get, cancelled, = " + err.Error() + ", want nil or an error that wraps context.Canceled"
+	if err != nil {
+		return fmt.Errorf("Get = %w", err)
+	}
+	if diff := differ(got, rec); diff != "" {
+		return errors.New("Get has another record's data: " + diff)
 	}
 	list, err := s.Store.List(ctx, rec.Subject)
-	switch {
-	case err == nil && len(list) != 16:
-		return "List, among cancelled calls, = " + showAll(list) + ", want 16 records"
-	case err != nil && !cancelled:
-		return "List, among cancelled calls, = " + err.Error() + ", want nil"
+	if err != nil {
+		return fmt.Errorf("List = %w", err)
 	}
-	for _, r := range list {
-		if r.Subject != rec.Subject {
-			return "List, among cancelled calls, has another subject's record"
-		}
+	other := func(r session.Record) bool { return r.Subject != rec.Subject }
+	if len(list) != 16 || slices.ContainsFunc(list, other) {
+		return fmt.Errorf("List(%q) = %s, want the 16 records of this subject", rec.Subject, showAll(list))
 	}
-	return ""
+	return nil
+}
+
+// readInStorm reads rec with a context that is cancelled within the given time, or never if that is 0.
+func (s *suite) readInStorm(rec session.Record, within time.Duration) error {
+	if within == 0 {
+		return s.read(s.Context(), rec)
+	}
+	ctx, wait := s.cancelledWithin(within)
+	defer wait()
+	if err := s.read(ctx, rec); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
 }

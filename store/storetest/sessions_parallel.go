@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 	"sync"
 	"time"
@@ -17,6 +18,17 @@ const (
 	rounds = 100
 )
 
+// rounds returns the numbers from 0 to n-1, and ends with the first failure: the others would be the same again.
+func (s *suite) rounds(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if s.Failed() || !yield(i) {
+				return
+			}
+		}
+	}
+}
+
 // stores returns the store, and the one beside it if there can be one: what holds among goroutines must hold among processes.
 func (s *suite) stores() []session.Store {
 	if s.Beside == nil {
@@ -25,11 +37,11 @@ func (s *suite) stores() []session.Store {
 	return []session.Store{s.Store, s.Beside(s.T)}
 }
 
-// together runs do n times at once, on the stores in turn, and returns the errors.
+// together runs do n times at once, on the stores in turn, and returns the errors. Who comes first is left to chance: schedulers have habits.
 func together(n int, stores []session.Store, do func(store session.Store, i int) error) []error {
 	var wg sync.WaitGroup
 	start, errs := make(chan struct{}), make([]error, n)
-	for i := range n {
+	for _, i := range permutation(n) {
 		wg.Go(func() {
 			<-start
 			errs[i] = do(stores[i%len(stores)], i)
@@ -48,9 +60,9 @@ func (s *suite) winner(what string, errs []error, want error) int {
 	for i, err := range errs {
 		if err == nil {
 			won, winner = won+1, i
-			continue
+		} else if !errors.Is(err, want) {
+			s.Fatalf("%s = %v, want nil or an error that wraps %q", what, err, want)
 		}
-		s.refused(what, err, want)
 	}
 	if won != 1 {
 		s.Fatalf("%d of %d times %s = nil, want once", won, len(errs), what)
@@ -84,6 +96,7 @@ func testParallelCounting(s *suite) {
 			return err
 		}
 		got.Body[0]++
+		runtime.Gosched()
 		return store.Update(s.Context(), got)
 	}
 	errs := together(workers, s.stores(), func(store session.Store, _ int) error {
@@ -105,21 +118,30 @@ func testParallelCounting(s *suite) {
 
 // testParallelTouches: the latest use counts, in whatever order they are written down, and no change of the body is undone by them.
 func testParallelTouches(s *suite) {
+	for range s.rounds(rounds / 20) {
+		s.touchTogether()
+		s.touchAndUpdateTogether()
+	}
+}
+
+func (s *suite) touchTogether() {
 	rec := s.stored("anna")
 	at := func(i int) (seen, deadline time.Time) {
 		return rec.Seen.Add(time.Duration(i+1) * time.Millisecond), rec.Deadline.Add(time.Duration(crowd-i) * time.Second)
 	}
-	order := permutation(crowd)
 	errs := together(crowd, s.stores(), func(store session.Store, i int) error {
-		seen, deadline := at(order[i])
+		seen, deadline := at(i)
 		return store.Touch(s.Context(), rec.Key, seen, deadline)
 	})
 	s.ok("Touch in parallel", errors.Join(errs...))
 	rec.Seen, rec.Deadline = at(crowd - 1)
 	s.has(rec)
+}
 
+func (s *suite) touchAndUpdateTogether() {
 	const changes = 20
-	errs = together(crowd, s.stores(), func(store session.Store, i int) error {
+	rec := s.stored("anna")
+	errs := together(crowd, s.stores(), func(store session.Store, i int) error {
 		if i > 0 {
 			return store.Touch(s.Context(), rec.Key, rec.Seen.Add(time.Duration(i)*time.Millisecond), rec.Deadline)
 		}
@@ -187,10 +209,10 @@ func testParallelCreates(s *suite) {
 
 // testParallelDeleteAll: each record is ended by one, whoever they are and in whatever order they find them.
 func testParallelDeleteAll(s *suite) {
-	for range rounds / 10 {
+	for range s.rounds(rounds / 3) {
 		subject := newSubject()
 		var all []session.Record
-		for range 20 {
+		for range 10 {
 			rec := s.record(subject)
 			if !s.Expires {
 				rec.Deadline = s.now.Add(-time.Hour)
@@ -222,7 +244,7 @@ func testParallelDeleteAll(s *suite) {
 // testReplaceAgainstDeleteAll: who ends all sessions of a subject has ended the ones that are renewed at the same moment as well.
 func testReplaceAgainstDeleteAll(s *suite) {
 	stores := s.stores()
-	for range rounds {
+	for range s.rounds(rounds) {
 		rec := s.stored(newSubject())
 		made := []session.Record{rec}
 		done := make(chan struct{})
@@ -244,9 +266,6 @@ func testReplaceAgainstDeleteAll(s *suite) {
 			}
 		}
 		s.gone(made...)
-		if s.Failed() {
-			s.Fatal("DeleteAll and renewing at the same time")
-		}
 	}
 }
 
@@ -276,7 +295,7 @@ func (s *suite) renew(store session.Store, rec session.Record, done <-chan struc
 // testSparedAgainstDeleteAll: the one that is spared may be renewed meanwhile; then it counts as one of the others or as spared, and no other is left.
 func testSparedAgainstDeleteAll(s *suite) {
 	stores := s.stores()
-	for range rounds {
+	for range s.rounds(rounds) {
 		subject := newSubject()
 		spared, other, next := s.stored(subject), s.stored(subject), s.record(subject)
 		errs := together(2, stores, func(store session.Store, i int) error {
@@ -298,7 +317,7 @@ func testSparedAgainstDeleteAll(s *suite) {
 // testCreateAgainstDeleteAll: what is created at the same moment is removed or stays, and is listed if and only if it is there.
 func testCreateAgainstDeleteAll(s *suite) {
 	stores := s.stores()
-	for range rounds {
+	for range s.rounds(rounds) {
 		old := s.stored(newSubject())
 		next := s.record(old.Subject)
 		removed := 0
@@ -326,7 +345,7 @@ func testCreateAgainstDeleteAll(s *suite) {
 // testChangeAgainstDelete: a request that still runs does not bring back the session that was ended.
 func testChangeAgainstDelete(s *suite) {
 	stores := s.stores()
-	for round := range rounds {
+	for round := range s.rounds(rounds) {
 		rec := s.stored(newSubject())
 		done := make(chan struct{})
 		errs := together(3, stores, func(store session.Store, i int) error {
@@ -381,7 +400,7 @@ func testTouchAgainstPrune(s *suite) {
 		s.Skip("the store removes overdue records by itself")
 	}
 	stores := s.stores()
-	for range rounds {
+	for range s.rounds(rounds) {
 		rec := s.record(newSubject())
 		rec.Deadline = s.now.Add(-time.Minute)
 		s.create(rec)

@@ -257,6 +257,9 @@ func testTableSubjects(s *suite) {
 		all = append(all, t.signIn(subject))
 	}
 	for i, s := range all {
+		if infos, err := t.List(t.Context(), s.Subject()); len(infos) != 1 || err != nil || infos[0].ID != s.ID() {
+			t.Errorf("List(%q) = %v, %v, want one session, of this subject", s.Subject(), infos, err)
+		}
 		if n, err := t.EndAll(t.Context(), s.Subject(), ""); n != 1 || err != nil {
 			t.Errorf("EndAll(%q) = %d, %v, want 1, nil", s.Subject(), n, err)
 		}
@@ -316,7 +319,7 @@ func put(s *session.Session, key string, n int) *session.Session {
 // testTableRenewAgainstEndAll: who is signed out everywhere is signed out, whatever a request that still runs does.
 func testTableRenewAgainstEndAll(s *suite) {
 	t := s.table(s.Store, nil, session.Config{})
-	for range rounds / 4 {
+	for range s.rounds(rounds / 4) {
 		here := t.signIn("anna")
 		renewed := t.again(here)
 		errs := together(2, []session.Store{nil}, func(_ session.Store, i int) error {

@@ -140,12 +140,15 @@ func (s *suite) deletes(subject string, except session.Key, want int) {
 	}
 }
 
-// eventually waits until done returns true, and gives up after some seconds. If the store's clock can be moved, it is.
+// patience is how long the suite waits for what a store does later.
+var patience = 10 * time.Second
+
+// eventually waits until done returns true, and loses patience some time. If the store's clock can be moved, it is.
 func (s *suite) eventually(what string, done func() bool) {
 	s.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-tick.C {
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
 		if s.Advance != nil {
 			s.Advance(10 * time.Millisecond)
 		}
@@ -153,7 +156,7 @@ func (s *suite) eventually(what string, done func() bool) {
 			return
 		}
 	}
-	s.Fatalf("waited for 10 s: %s", what)
+	s.Fatalf("waited for %v: %s", patience, what)
 }
 
 // newSubject returns a subject that has no records.
