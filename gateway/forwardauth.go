@@ -62,7 +62,8 @@ func NewForwardAuth(c ForwardAuthConfig) (*ForwardAuth, error) {
 // Dialects are the proxies whose way of asking is known.
 var Dialects = []string{"nginx", "caddy", "traefik", "envoy", "haproxy"}
 
-// ServeHTTP answers one question. The status is 200 exactly if the forwarded request may pass.
+// ServeHTTP answers one question. The status is 200 exactly if the forwarded request may pass. The fields of the answer then are the identity headers, all of them,
+// and Cookie: what the application may get of the client's cookies, empty if that is none.
 func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	dialect, rest, _ := strings.Cut(strings.TrimPrefix(rawPath(r), f.prefix+"/"), "/")
 	if !slices.Contains(Dialects, dialect) || dialect != "envoy" && rest != "" {
@@ -89,6 +90,8 @@ func (f *ForwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, r, dialect, f.guard.Refuse(asked, problem.Wrap(problem.Unavailable, err)))
 		return
 	}
+	f.guard.Discard(w, asked, v)
+	w.Header().Set("Cookie", othersCookies(r.Header, f.guard))
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 }
@@ -109,6 +112,7 @@ func (f *ForwardAuth) refuse(w http.ResponseWriter, r *http.Request, dialect str
 	for _, name := range []string{f.identity.User, f.identity.Groups, f.identity.Email} {
 		w.Header().Set(name, "")
 	}
+	f.guard.Discard(w, r, v)
 	w.Header().Set("X-Gatehouse-Code", string(p.Code))
 	if dialect == "nginx" && status < 500 && status != http.StatusUnauthorized {
 		status = http.StatusForbidden // to auth_request anything else is an error of the server
@@ -181,7 +185,7 @@ func build(ctx context.Context, r *http.Request, method, host, uri string) (*htt
 		return nil, problem.Wrap(problem.BadTarget, errors.New("the forwarded URI is not a path"))
 	}
 	asked := (&http.Request{
-		Method: method, URL: u, RequestURI: uri, Host: host, Header: r.Header, RemoteAddr: r.RemoteAddr, TLS: r.TLS,
+		Method: method, URL: u, RequestURI: uri, Host: host, Header: asWebSocket(r.Header), RemoteAddr: r.RemoteAddr, TLS: r.TLS,
 		Proto: r.Proto, ProtoMajor: r.ProtoMajor, ProtoMinor: r.ProtoMinor, Body: http.NoBody,
 	}).WithContext(ctx)
 	return asked, nil

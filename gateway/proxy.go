@@ -25,7 +25,8 @@ import (
 type Route struct {
 	// Upstream is the name of an upstream. Empty means the only one.
 	Upstream string
-	// ForwardCredential leaves the credential in the request. The default is to remove it, because who holds it can be the caller.
+	// ForwardCredential leaves the credential in the request. The default is to remove it, because who holds it can be the caller. The guard's own
+	// cookies are removed all the same: an application has no use for them, and what it logs would be a log-in.
 	ForwardCredential bool
 }
 
@@ -161,6 +162,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 			if resp.StatusCode < 100 || resp.StatusCode > 999 { // what net/http reads, and panics rather than writes
 				return fmt.Errorf("it answered with the status %d, which there is not", resp.StatusCode)
 			}
+			dropCookies(resp.Header, p.guard)
 			mergeAnswer(resp.Header, ours)
 			return nil
 		},
@@ -175,7 +177,8 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request) {
 			p.fail(w, r, upstreamProblem(up, err, body.failure()))
 		},
 	}
-	proxy.ServeHTTP(w, r)
+	proxy.ServeHTTP(&earlyWriter{w, p.guard}, r)
+	dropTrailingCookies(w.Header())
 }
 
 func (p *Proxy) route(v *guard.Verdict) (Route, *upstream) {
@@ -202,6 +205,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest, v *guard.Verdict, route Route
 	if !route.ForwardCredential {
 		p.guard.Strip(out.Header)
 	}
+	removeCookies(out.Header, p.guard)
 	if !strings.EqualFold(out.Header.Get("Upgrade"), "websocket") {
 		// Whatever else is spoken on the connection then, such as h2c, could carry requests that nobody has judged.
 		out.Header.Del("Upgrade")
@@ -285,7 +289,7 @@ func withPort(host, raw string) string {
 	return host
 }
 
-// mergeAnswer adds our fields to the upstream's answer. Where both speak, ours count; Vary is for both to say. A guard with a list of origins
+// mergeAnswer adds our fields to the upstream's answer. Where both speak, ours count; Vary and Set-Cookie are for both to say. A guard with a list of origins
 // says Vary: Origin on every answer: then nobody else decides who may read it, whether or not this origin is in the list.
 func mergeAnswer(answer, ours http.Header) {
 	if slices.Contains(ours["Vary"], "Origin") {
@@ -296,7 +300,7 @@ func mergeAnswer(answer, ours http.Header) {
 		}
 	}
 	for name, values := range ours {
-		if name == "Vary" {
+		if name == "Vary" || name == "Set-Cookie" {
 			values = append(answer[name], values...)
 		}
 		answer[name] = values
