@@ -24,7 +24,7 @@ var layers = map[string]int{
 
 	"guard": 4, "store/internal/sqldb": 4,
 
-	"store/memory": 5, "store/sqlite": 5, "store/postgres": 5, "store/redis": 5, "store/storetest": 5,
+	"store/memory": 5, "store/sqlite": 5, "store/postgres": 5, "store/redis": 5, "store/storetest": 5, "store/sqlpolicy": 5,
 	"openapi": 5, "gateway": 5,
 
 	"gatehousetest": 6, "internal/config": 6, "internal/audit": 6, "internal/limit": 6, "internal/outbox": 6,
@@ -32,7 +32,7 @@ var layers = map[string]int{
 
 	"internal/api": 7, "internal/admin": 7, "internal/pages": 7,
 
-	"internal/cli": 8,
+	"internal/cli": 8, "internal/testbed": 8,
 
 	"cmd/gatehouse": 9, "internal/house": 9, "internal/e2e": 9, "examples/...": 9, "bench/...": 9, "scripts/...": 9,
 }
