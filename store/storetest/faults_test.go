@@ -16,7 +16,7 @@ import (
 type fault struct {
 	name   string
 	caught string // names of parts, separated by spaces
-	break1 func(b *broken)
+	apply  func(b *broken)
 }
 
 var errOther = errors.New("something else")
@@ -25,7 +25,7 @@ var errOther = errors.New("something else")
 var faults = []fault{
 	// What is stored.
 	{"times are cut to seconds", "RoundTrip Touch", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) {
+		b.create = storing(b, func(r *session.Record) {
 			r.Seen, r.Created = r.Seen.Truncate(time.Second), r.Created.Truncate(time.Second)
 		})
 		b.touch = func(ctx context.Context, key session.Key, seen, deadline time.Time) error {
@@ -33,19 +33,19 @@ var faults = []fault{
 		}
 	}},
 	{"times are kept in nanoseconds of 64 bits", "RoundTrip", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) { r.Deadline = time.Unix(0, r.Deadline.UnixNano()) })
+		b.create = storing(b, func(r *session.Record) { r.Deadline = time.Unix(0, r.Deadline.UnixNano()) })
 	}},
 	{"the clock on the wall is stored without its zone", "RoundTrip", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) {
+		b.create = storing(b, func(r *session.Record) {
 			t := r.Created
 			r.Created = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 		})
 	}},
 	{"the body ends at a NUL", "RoundTrip Bodies", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) { r.Body, _, _ = bytes.Cut(r.Body, []byte{0}) })
+		b.create = storing(b, func(r *session.Record) { r.Body, _, _ = bytes.Cut(r.Body, []byte{0}) })
 	}},
 	{"a column holds 60 KB", "RoundTrip Bodies", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) { r.Body = r.Body[:min(len(r.Body), 60000)] })
+		b.create = storing(b, func(r *session.Record) { r.Body = r.Body[:min(len(r.Body), 60000)] })
 	}},
 	{"bodies are kept as JSON", "Bodies", func(b *broken) {
 		b.update = func(ctx context.Context, rec session.Record) error {
@@ -57,7 +57,7 @@ var faults = []fault{
 		}
 	}},
 	{"a new record has version 1", "RoundTrip", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) { r.Version = 1 })
+		b.create = storing(b, func(r *session.Record) { r.Version = 1 })
 	}},
 	{"keys lose their last byte", "Keys", func(b *broken) {
 		cut := func(key session.Key) session.Key { key[len(key)-1] = 1; return key }
@@ -80,7 +80,7 @@ var faults = []fault{
 		}
 	}},
 	{"ids are made valid", "IDs", func(b *broken) {
-		b.create = stores(b, func(r *session.Record) { r.ID = strings.ToValidUTF8(r.ID, "?") })
+		b.create = storing(b, func(r *session.Record) { r.ID = strings.ToValidUTF8(r.ID, "?") })
 	}},
 
 	// Creating and replacing.
@@ -472,8 +472,8 @@ var faults = []fault{
 	}},
 }
 
-// stores returns a Create that changes what it stores.
-func stores(b *broken, change func(*session.Record)) func(context.Context, session.Record, session.Key) error {
+// storing returns a Create that changes what it stores.
+func storing(b *broken, change func(*session.Record)) func(context.Context, session.Record, session.Key) error {
 	return func(ctx context.Context, rec session.Record, replaces session.Key) error {
 		change(&rec)
 		return b.naive.Create(ctx, rec, replaces)

@@ -163,18 +163,18 @@ func testCancelStorm(s *suite) {
 func (s *suite) read(ctx context.Context, rec session.Record) error {
 	got, err := s.Store.Get(ctx, rec.Key)
 	if err != nil {
-		return fmt.Errorf("Get = %w", err)
+		return fmt.Errorf("no answer of Get: %w", err)
 	}
 	if diff := differ(got, rec); diff != "" {
-		return errors.New("Get has another record's data: " + diff)
+		return errors.New("another record's data in the answer of Get: " + diff)
 	}
 	list, err := s.Store.List(ctx, rec.Subject)
 	if err != nil {
-		return fmt.Errorf("List = %w", err)
+		return fmt.Errorf("no answer of List: %w", err)
 	}
 	other := func(r session.Record) bool { return r.Subject != rec.Subject }
 	if len(list) != 16 || slices.ContainsFunc(list, other) {
-		return fmt.Errorf("List(%q) = %s, want the 16 records of this subject", rec.Subject, showAll(list))
+		return fmt.Errorf("an answer of List(%q) that is not its 16 records: %s", rec.Subject, showAll(list))
 	}
 	return nil
 }

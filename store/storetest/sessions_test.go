@@ -143,7 +143,7 @@ func allFaults() (caught map[string]string, open map[string]func(*testing.T) Ses
 		}
 		caught[f.name], open[f.name] = f.caught, func(*testing.T) Sessions {
 			b := &broken{naive: new(naive)}
-			f.break1(b)
+			f.apply(b)
 			return Sessions{Store: b, Beside: func(*testing.T) session.Store { return b }}
 		}
 	}
