@@ -40,7 +40,7 @@ func (t *Table) live(ctx context.Context, subject string) ([]found, error) {
 		if json.Unmarshal(rec.Body, &f.body) != nil {
 			continue // counts for nothing, see find
 		}
-		if t.now().Before(t.expires(rec, f.body)) {
+		if !t.overdue(rec, f.body) {
 			list = append(list, f)
 		}
 	}

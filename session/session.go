@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
@@ -26,11 +28,14 @@ var (
 // A Session is the session of one request: loaded once, changed in memory, and stored before the answer begins. Without a record it is empty, and
 // gets one when something is put. It is safe for concurrent use. The zero Session belongs to no table: it is empty, and nothing can be put.
 type Session struct {
-	mu     sync.Mutex
+	// changing is held by whoever changes the fields, while the store is asked, too. mu is held for the moment of the change only, so that a store
+	// or a logger may ask the session of its context who it is. Whoever holds changing may read without mu.
+	changing, mu sync.Mutex
+
 	table  *Table
 	rec    Record // Key is zero if there is no record
 	body   body
-	secret string
+	secret gatehouse.Secret
 	stored map[string]json.RawMessage // the data as the store has it; never changed in place
 	dirty  map[string]bool            // keys that were put or deleted since
 	begun  bool                       // the answer has begun
@@ -47,10 +52,14 @@ func FromContext(ctx context.Context) *Session {
 	return new(Session)
 }
 
-// FromContext returns the session of t of the request that ctx belongs to, for programs with several tables behind nested guards.
+// FromContext returns the session of t of the request that ctx belongs to, for programs with several tables behind nested guards. It is never the
+// session of another table.
 func (t *Table) FromContext(ctx context.Context) *Session {
 	if s, ok := ctx.Value(contextKey{t}).(*Session); ok {
 		return s
+	}
+	if s := FromContext(ctx); s.owner() == nil {
+		return s // not opened yet
 	}
 	return new(Session)
 }
@@ -133,7 +142,7 @@ func (s *Session) EndsBy() time.Time {
 func (s *Session) Secret() gatehouse.Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return gatehouse.NewSecret(s.secret)
+	return s.secret
 }
 
 // Attributes returns what the carrier stored with the session, see [Options], or nil.
@@ -154,12 +163,12 @@ func Get[T any](s *Session, key string) (value T, ok bool, err error) {
 	}
 	if err := json.Unmarshal(raw, &value); err != nil {
 		var zero T
-		return zero, true, fmt.Errorf("session: the value of %q is not a %T: %w", key, zero, err)
+		return zero, true, fmt.Errorf("session: the value of %q is not a %v: %w", key, reflect.TypeFor[T](), err)
 	}
 	return value, true, nil
 }
 
-// Put keeps value, in the form of encoding/json, under key. The error says why it cannot be kept: it has no such form, the key is empty, the session
+// Put keeps value, in the form of encoding/json, under key. The error says why it cannot be kept: it has no such form, the key is empty or not UTF-8, the session
 // would be larger than [MaxBody] ([ErrTooLarge]), there is no session carrier ([ErrDetached]), or the answer has begun and there is no session
 // yet ([ErrTooLate]). What is put after the answer has begun is stored when the handler returns.
 func Put[T any](s *Session, key string, value T) error {
@@ -190,11 +199,11 @@ func (s *Session) Keys() []string {
 
 // change puts raw under key, or removes the key if raw is nil.
 func (s *Session) change(key string, raw json.RawMessage) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	switch {
-	case key == "":
-		return errors.New("session: the key is empty")
+	case key == "" || !utf8.ValidString(key): // JSON would make one key of many that are not UTF-8
+		return fmt.Errorf("session: the key %q is empty or not UTF-8", key)
 	case s.table == nil:
 		return ErrDetached
 	case s.begun && s.rec.Key.IsZero():
@@ -213,6 +222,8 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 	if _, err := encode(next); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.dirty == nil {
 		s.dirty = map[string]bool{}
 	}
@@ -223,17 +234,21 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 // encode returns b as a record holds it.
 func encode(b body) ([]byte, error) {
 	text, err := json.Marshal(b)
-	if err != nil {
-		return nil, fmt.Errorf("session: %w", err)
-	}
-	if len(text) > MaxBody {
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	case len(text) > MaxBody:
 		return nil, fmt.Errorf("%w: %d bytes, and %d is the limit", ErrTooLarge, len(text), MaxBody)
+	case !json.Valid(text): // JSON is written in any depth, and read to a depth of 10000: nobody could open the session any more
+		return nil, fmt.Errorf("%w: a value is nested too deeply", ErrInvalid)
 	}
 	return text, nil
 }
 
 // Discard forgets what was put and not yet stored.
 func (s *Session) Discard() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.body.Data, s.dirty = s.stored, nil
@@ -248,6 +263,8 @@ func (s *Session) Changed() bool {
 
 // Begin says that the answer has begun: from now on no cookie can be given. The guard calls it.
 func (s *Session) Begin() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begun = true
@@ -260,8 +277,10 @@ func (s *Session) Begun() bool {
 	return s.begun
 }
 
-// set makes s the session of rec. Callers hold s.mu.
-func (s *Session) set(t *Table, rec Record, b body, secret string) {
+// set makes s the session of rec. Callers hold s.changing.
+func (s *Session) set(t *Table, rec Record, b body, secret gatehouse.Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.table, s.rec, s.body, s.secret = t, rec, b, secret
 	s.stored, s.dirty = b.Data, nil
 }

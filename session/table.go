@@ -100,9 +100,9 @@ func (t *Table) expires(rec Record, b body) time.Time {
 // gatehouse.ErrSession if no session has the secret, or it is overdue, and s is empty then; any other error means that it could not be found out.
 // Using a session moves its idle limit, see [Config].
 func (t *Table) Open(ctx context.Context, s *Session, secret string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.set(t, Record{}, body{}, "")
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.set(t, Record{}, body{}, gatehouse.Secret{})
 	if secret == "" {
 		return nil
 	}
@@ -117,9 +117,12 @@ func (t *Table) Open(ctx context.Context, s *Session, secret string) error {
 	if err := t.touch(ctx, &rec, b); err != nil {
 		return err
 	}
-	s.set(t, rec, b, secret)
+	s.set(t, rec, b, gatehouse.NewSecret(secret))
 	return nil
 }
+
+// overdue reports whether a session has ended by itself.
+func (t *Table) overdue(rec Record, b body) bool { return !t.now().Before(t.expires(rec, b)) }
 
 // find returns the live record under key. One that is overdue is deleted, so that a clock that is set back does not bring it to life.
 func (t *Table) find(ctx context.Context, key Key) (Record, body, error) {
@@ -135,7 +138,7 @@ func (t *Table) find(ctx context.Context, key Key) (Record, body, error) {
 		t.Logger.LogAttrs(ctx, slog.LevelError, "a session's record is damaged: it counts for nothing", slog.String("session", rec.ID))
 		return Record{}, body{}, ErrUnknown
 	}
-	if !t.now().Before(t.expires(rec, b)) {
+	if t.overdue(rec, b) {
 		if err := t.store.Delete(ctx, key); err != nil {
 			t.warn(ctx, "an overdue session could not be deleted", rec.ID, err)
 		}
@@ -170,7 +173,7 @@ func (t *Table) warn(ctx context.Context, message, id string, err error) {
 
 // Options are what a new session has of its own.
 type Options struct {
-	// MaxAge ends the session after so long, if that is earlier than what the table's Config says. Zero: no limit of its own.
+	// MaxAge ends the session after so long, a millisecond at least, if that is earlier than what the table's Config says. Zero: no limit of its own.
 	MaxAge time.Duration
 	// UserAgent is shown to the owner of the session when sessions are listed. It is cut to 200 bytes of printable text.
 	UserAgent string
@@ -180,25 +183,30 @@ type Options struct {
 
 // Start makes s a new session of id, with a new secret. The record that s had is removed in the same step. Its data stays if it was put by a visitor or by the same
 // subject, and is lost if the session was another subject's. Where s was a session of the same subject that has been ended meanwhile, the error
-// wraps gatehouse.ErrSession: a session that was ended is not renewed. It wraps [ErrInvalid] if id or o make no session. Any other error means that there is no new session, and s is as it was.
+// wraps gatehouse.ErrSession: a session that was ended is not renewed. It wraps [ErrInvalid] if id or o make no session. Any error means that there is no new session, and s is as it was.
 // An AuthTime of zero means now; ExpiresAt, if it is not zero, limits the session.
 func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o Options) error {
-	if err := checkIdentity(id, o); err != nil {
+	if err := checkIdentity(id, o, t.now()); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	old := s.rec
-	if s.table != nil && s.table != t {
-		old = Record{}
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	old, had := s.rec, s.body
+	if s.table != t {
+		old, had = Record{}, body{}
+	}
+	if old.Subject == id.Value && t.overdue(old, had) { // as far as s knows: somebody else may have used it since
+		if _, _, err := t.find(ctx, old.Key); err != nil {
+			return err
+		}
 	}
 	b := body{Identity: storedIdentity(id, t.now()), UserAgent: printable(o.UserAgent), Carrier: o.Attributes, Until: t.until(id, o)}
 	if old.Subject == "" || old.Subject == id.Value {
-		b.Data = s.body.Data
+		b.Data = had.Data
 	}
 	rec, secret, err := t.create(ctx, b, id.Value, old.Key)
 	if errors.Is(err, ErrNotFound) && old.Subject != id.Value {
-		rec, secret, err = t.create(ctx, b, id.Value, Key{}) // the visitor's session is gone, and nothing of it is needed
+		rec, secret, err = t.create(ctx, b, id.Value, Key{}) // somebody else's or a visitor's: that it is gone already ends nothing of id's
 	}
 	if errors.Is(err, ErrNotFound) {
 		return ErrUnknown
@@ -223,18 +231,23 @@ func (t *Table) until(id gatehouse.Identity, o Options) int64 {
 	return end.UnixMilli()
 }
 
-// checkIdentity refuses what would come back as something else, or as nobody.
-func checkIdentity(id gatehouse.Identity, o Options) error {
+// checkIdentity refuses what would come back as something else, or as nobody, or not at all.
+func checkIdentity(id gatehouse.Identity, o Options, now time.Time) error {
+	texts := slices.Concat([]string{id.Value, string(id.Kind), id.Email}, id.Roles, id.Scopes, id.Methods)
 	why := ""
 	switch {
 	case id.Value == "":
 		why = "the identity has no value, so it would be nobody's"
-	case !utf8.ValidString(id.Value) || len(id.Value) > 1024:
-		why = "the identity's value is not UTF-8, or longer than 1024 bytes"
+	case len(id.Value) > 1024:
+		why = "the identity's value is longer than 1024 bytes"
+	case slices.ContainsFunc(texts, func(s string) bool { return !utf8.ValidString(s) }):
+		why = "a text of the identity is not UTF-8"
 	case id.Kind == gatehouse.KindAnonymous:
 		why = "the identity's kind is anonymous, so it would be nobody's"
-	case o.MaxAge < 0:
-		why = "MaxAge is negative: end the session instead"
+	case !id.ExpiresAt.IsZero() && id.ExpiresAt.UnixMilli() <= now.UnixMilli():
+		why = "the identity has expired"
+	case o.MaxAge != 0 && o.MaxAge < time.Millisecond:
+		why = "MaxAge is negative, or less than a millisecond: end the session instead"
 	case len(o.Attributes) > 1024:
 		why = "the attributes are longer than 1 KiB"
 	default:
@@ -244,19 +257,19 @@ func checkIdentity(id gatehouse.Identity, o Options) error {
 }
 
 // create stores a new record.
-func (t *Table) create(ctx context.Context, b body, subject string, replaces Key) (Record, string, error) {
+func (t *Table) create(ctx context.Context, b body, subject string, replaces Key) (Record, gatehouse.Secret, error) {
 	text, err := encode(b)
 	if err != nil {
-		return Record{}, "", err
+		return Record{}, gatehouse.Secret{}, err
 	}
 	secret, now := newSecret(), t.now()
 	key, _ := keyOf(secret)
 	rec := Record{Key: key, ID: strings.ToLower(rand.Text()), Subject: subject, Created: now, Seen: now, Version: 1, Body: text}
 	rec.Deadline = t.expires(rec, b)
 	if err := t.store.Create(ctx, rec, replaces); err != nil {
-		return Record{}, "", fmt.Errorf("session: %w", err)
+		return Record{}, gatehouse.Secret{}, fmt.Errorf("session: %w", err)
 	}
-	return rec, secret, nil
+	return rec, gatehouse.NewSecret(secret), nil
 }
 
 // cap ends the oldest sessions of rec's subject that are too many.
@@ -282,18 +295,17 @@ func (t *Table) cap(ctx context.Context, rec Record) {
 // other values meanwhile, both changes stay; where it was the same value, nothing is stored and the error wraps ErrConflict. It wraps
 // gatehouse.ErrSession if the session has been ended meanwhile. Without a change nothing is done.
 func (t *Table) Save(ctx context.Context, s *Session) (created bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	switch {
 	case len(s.dirty) == 0:
 		return false, nil
 	case s.table != t:
 		return false, ErrDetached
+	case s.rec.Key.IsZero() && len(s.body.Data) == 0: // put, and deleted again
+		s.set(t, Record{}, body{}, gatehouse.Secret{})
+		return false, nil
 	case s.rec.Key.IsZero():
-		if len(s.body.Data) == 0 {
-			s.dirty = nil // put, and deleted again
-			return false, nil
-		}
 		rec, secret, err := t.create(ctx, s.body, "", Key{})
 		if err != nil {
 			return false, err
@@ -304,12 +316,23 @@ func (t *Table) Save(ctx context.Context, s *Session) (created bool, err error) 
 	return false, t.update(ctx, s)
 }
 
-// maxMerges bounds how often an update is tried again: each time somebody else's has gone through.
-const maxMerges = 16
+// maxMerges bounds how often an update is tried again: each time somebody else's has gone through, so that so many can change a session at once.
+const maxMerges = 100
 
 func (t *Table) update(ctx context.Context, s *Session) error {
-	rec, b, stored := s.rec, s.body, s.stored
+	rec, b := s.rec, s.body
+	fresh := !t.overdue(rec, b) // as far as s knows: somebody else may have used it since
 	for range maxMerges {
+		if !fresh {
+			var err error
+			if rec, b, err = t.find(ctx, rec.Key); err != nil {
+				return err
+			}
+			if b.Data, err = merge(s.stored, s.body.Data, b.Data, s.dirty); err != nil {
+				return err
+			}
+		}
+		fresh = false
 		text, err := encode(b)
 		if err != nil {
 			return err
@@ -325,13 +348,6 @@ func (t *Table) update(ctx context.Context, s *Session) error {
 			return ErrUnknown
 		case !errors.Is(err, ErrConflict):
 			return fmt.Errorf("session: %w", err)
-		}
-		if rec, b, err = t.find(ctx, rec.Key); err != nil {
-			return err
-		}
-		theirs := b.Data
-		if b.Data, err = merge(stored, s.body.Data, theirs, s.dirty); err != nil {
-			return err
 		}
 	}
 	return fmt.Errorf("session: too many others change it at the same time: %w", ErrConflict)
@@ -361,13 +377,13 @@ func merge(base, ours, theirs map[string]json.RawMessage, dirty map[string]bool)
 // End deletes the session that s is, and makes s empty. It is no error if there is none. If it could not be deleted, s is as it was: a
 // log-out that failed must not look like one that worked.
 func (t *Table) End(ctx context.Context, s *Session) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	if !s.rec.Key.IsZero() {
 		if err := s.table.store.Delete(ctx, s.rec.Key); err != nil {
 			return fmt.Errorf("session: %w", err)
 		}
 	}
-	s.set(t, Record{}, body{}, "")
+	s.set(t, Record{}, body{}, gatehouse.Secret{})
 	return nil
 }
