@@ -1,7 +1,8 @@
 -- The question that HAProxy asks Gatehouse about every request.
 --
 -- "http-request lua.gatehouse" sends the head of the request to /authz/haproxy. After a 200 with the three
--- identity fields it sets txn.gatehouse_allowed to "yes" and txn.gatehouse_user, _groups and _email. A refusal
+-- identity fields and Cookie it sets txn.gatehouse_allowed to "yes" and txn.gatehouse_user, _groups, _email and
+-- _cookie (the client's cookies without those of Gatehouse's own sessions). A refusal
 -- is answered right here, with Gatehouse's status, body and the fields in `answer_fields`. Everything else
 -- (no answer, a slow, long or strange one) is answered with 503. An error in this file leaves
 -- txn.gatehouse_allowed unset, and the line behind "http-request lua.gatehouse" in haproxy.cfg refuses.
@@ -82,18 +83,20 @@ local function only(answer, name)
 	return list[1]
 end
 
--- allow notes who is asking. It returns false if the answer does not say so in all three fields: then it is
+-- allow notes who is asking. It returns false if the answer does not say so in all its fields: then it is
 -- not an answer of Gatehouse.
 local function allow(txn, answer)
 	local user = only(answer, "remote-user")
 	local groups = only(answer, "remote-groups")
 	local email = only(answer, "remote-email")
-	if user == nil or groups == nil or email == nil then
+	local cookie = only(answer, "cookie")
+	if user == nil or groups == nil or email == nil or cookie == nil then
 		return false
 	end
 	txn:set_var("txn.gatehouse_user", user)
 	txn:set_var("txn.gatehouse_groups", groups)
 	txn:set_var("txn.gatehouse_email", email)
+	txn:set_var("txn.gatehouse_cookie", cookie)
 	txn:set_var("txn.gatehouse_allowed", "yes")
 	return true
 end

@@ -23,7 +23,7 @@ import (
 //     removed, and only a WebSocket upgrade passes.
 //   - ext_authz asks in the method of the request, for its Host, with path_prefix in front of its path and query, with
 //     Content-Length 0, Authorization and the fields of allowed_headers; a field that is there twice goes once, joined
-//     by commas. The HTTP client appends an address of Envoy's own machine to X-Forwarded-For.
+//     by commas, Cookie by semicolons. The HTTP client appends an address of Envoy's own machine to X-Forwarded-For.
 //   - 200, and only 200, lets pass: the fields of allowed_upstream_headers are set from the answer. A 5xx, no answer and
 //     a timeout give status_on_error with failure_mode_allow false. Every other status goes to the client with its body,
 //     WWW-Authenticate, Location and the fields of allowed_client_headers.
@@ -187,7 +187,7 @@ func (e *envoy) question(r *http.Request, target string) *http.Request {
 	q := (&http.Request{Method: r.Method, URL: &url.URL{Scheme: "http", Host: e.auth.Host, Opaque: e.prefix + target}, Host: r.Host, Header: http.Header{}}).WithContext(r.Context())
 	for name, values := range r.Header {
 		if name == "Authorization" || names(e.allowed, name) {
-			q.Header.Set(name, strings.Join(values, ","))
+			q.Header.Set(name, strings.Join(values, map[bool]string{true: "; ", false: ","}[name == "Cookie"]))
 		}
 	}
 	q.Header.Set("X-Forwarded-For", q.Header.Get("X-Forwarded-For")+",127.0.0.1")

@@ -53,7 +53,7 @@ func statuses(nginx, caddy, haproxy int) map[string]int {
 	return map[string]int{"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
 }
 
-const identityFields = "Remote-User: mallory\r\nRemote-Groups: admin\r\nRemote-Email: \r\n"
+const identityFields = "Remote-User: mallory\r\nRemote-Groups: admin\r\nRemote-Email: \r\nCookie: \r\n"
 
 var faults = []fault{
 	{"down", freeAddress, statuses(500, 502, 503)},
