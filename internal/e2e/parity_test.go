@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/problem"
+	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
 )
 
 // parity is testdata/parity.yaml.
@@ -59,6 +62,7 @@ type parityCase struct {
 	Ask        string   `yaml:"ask"`
 	Host       string   `yaml:"host"`
 	As         string   `yaml:"as"`
+	Session    string   `yaml:"session"`
 	Fields     []string `yaml:"fields"`
 	Want       string   `yaml:"want"`
 	Unreadable bool     `yaml:"unreadable"`
@@ -127,8 +131,8 @@ func (table parityTable) guard(t *testing.T, people map[string]person, edit func
 		}
 		return core.Identity{}, core.ErrCredential
 	}
-	c := guard.Config{Carriers: []carrier.Carrier{carrier.Header("Token", find), carrier.NamedHeader("X-API-Key", find)}, Policy: guard.AsSubject{Table: rules}, Rules: rules,
-		Logger: slog.New(slog.DiscardHandler)}
+	c := guard.Config{Carriers: []carrier.Carrier{carrier.Header("Token", find), carrier.NamedHeader("X-API-Key", find), carrier.Session(paritySessions())}, Policy: guard.AsSubject{Table: rules}, Rules: rules,
+		Origins: []string{"https://spa.example"}, Logger: slog.New(slog.DiscardHandler)}
 	if edit != nil {
 		edit(&c)
 	}
@@ -137,6 +141,29 @@ func (table parityTable) guard(t *testing.T, people map[string]person, edit func
 		t.Fatal(err)
 	}
 	return g
+}
+
+// paritySessions are the sessions of every guard here.
+var paritySessions = sync.OnceValue(func() *session.Table { return session.New(memory.Sessions(), session.Config{}) })
+
+// sessionOf returns the cookie of a new session of somebody, or of nobody's if the name is "gone".
+func sessionOf(t *testing.T, people map[string]person, name string) string {
+	t.Helper()
+	if name == "gone" {
+		return "__Host-gatehouse=" + strings.Repeat("A", 43)
+	}
+	if people[name].Token == "" {
+		t.Fatalf("nobody is called %q", name)
+	}
+	s := &session.Session{}
+	if err := paritySessions().Open(t.Context(), s, ""); err != nil {
+		t.Fatal(err)
+	}
+	id := core.Identity{Value: name, Roles: people[name].Roles, Scopes: people[name].Scopes}
+	if err := paritySessions().Start(t.Context(), s, id, session.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	return "__Host-gatehouse=" + s.Secret().Reveal()
 }
 
 // A front is one way to have a request judged. It returns "allow", the code of the problem, or "unreadable", and the status.
@@ -199,6 +226,9 @@ func through(addr string) func(*testing.T, parityCase, []string) (string, int) {
 func asking(addr, dialect string) func(*testing.T, parityCase, []string) (string, int) {
 	return func(t *testing.T, c parityCase, fields []string) (string, int) {
 		method, uri, _ := strings.Cut(c.Ask, " ")
+		fields = slices.DeleteFunc(slices.Clone(fields), func(f string) bool { // a proxy's question is no handshake itself
+			return strings.HasPrefix(f, "Upgrade:") || strings.HasPrefix(f, "Connection:")
+		})
 		raw := request(method+" /authz/envoy"+uri, append([]string{"Host: " + c.Host}, fields...)...)
 		if dialect != "envoy" {
 			raw = request("GET /authz/"+dialect, append([]string{"Host: auth.internal", "X-Forwarded-Method: " + method, "X-Forwarded-Host: " + c.Host, "X-Forwarded-Uri: " + uri,
@@ -288,6 +318,9 @@ func (c parityCase) check(t *testing.T, people map[string]person, all []front) {
 			t.Fatalf("%s: nobody is called %q", c.Ask, c.As)
 		}
 		fields = append([]string{"Authorization: Token " + people[c.As].Token}, fields...)
+	}
+	if c.Session != "" {
+		fields = append([]string{"Cookie: a=1; " + sessionOf(t, people, c.Session)}, fields...)
 	}
 	for _, f := range all {
 		outcome, status := f.judge(t, c, fields)
