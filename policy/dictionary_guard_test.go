@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
-var _ guard.Policy = (*policy.Dictionary)(nil)
+var _ guard.BatchPolicy = (*policy.Dictionary)(nil)
 
 // behindGuard is a site whose paths need the permission of the same name. Its tokens are names.
 func behindGuard(t testing.TB, d *policy.Dictionary) http.Handler {

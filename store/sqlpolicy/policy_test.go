@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/store/sqlpolicy"
 )
 
-var _ guard.Policy = (*sqlpolicy.Policy)(nil)
+var _ guard.BatchPolicy = (*sqlpolicy.Policy)(nil)
 
 // A person is a row of users with its permissions.
 type person struct {
