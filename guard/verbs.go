@@ -21,7 +21,8 @@ var ErrOutside = errors.New("guard: the request has not passed a guard: put the 
 // ErrPermission: what was given as a permission is none: it is empty, or neither a string type nor a fmt.Stringer.
 var ErrPermission = errors.New("guard: not a permission")
 
-// A BatchPolicy is a [Policy] that answers several questions at once, say with one query. [PermitsEach] asks it where it can.
+// A BatchPolicy is a [Policy] that answers several questions at once, say with one query. [PermitsEach] asks it where it can. A type that embeds one and changes Permits
+// must change PermitsEach as well: it is asked instead, not on top.
 type BatchPolicy interface {
 	Policy
 	// PermitsEach is Permits for each of permissions, in their order. An error means that none could be checked.
