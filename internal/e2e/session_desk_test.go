@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -81,7 +82,8 @@ func (d *desk) do(t *testing.T, method, target string, fields ...string) *http.R
 // signIn signs somebody in and returns the Cookie field that a browser would send from then on.
 func (d *desk) signIn(t *testing.T, who string, roles ...string) string {
 	t.Helper()
-	cookies := d.do(t, "POST", "/login?who="+who+"&email="+who+"@example.org&roles="+strings.Join(roles, ",")).Cookies()
+	form := url.Values{"who": {who}, "email": {who + "@example.org"}, "roles": {strings.Join(roles, ",")}}
+	cookies := d.do(t, "POST", "/login?"+form.Encode()).Cookies()
 	if len(cookies) != 1 || cookies[0].Name != d.guard.Cookies()[0] || len(cookies[0].Value) != 43 {
 		t.Fatalf("signing %s in gave the cookies %v", who, cookies)
 	}
