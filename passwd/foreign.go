@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"hash"
@@ -126,6 +127,9 @@ func parsePBKDF2(hash string, _ []Pepper) (stored, error) {
 	}
 	return storedPBKDF2(h.id, n[0], h.salt, h.tag)
 }
+
+// padded is the base64 of Django.
+var padded = base64.StdEncoding.Strict()
 
 // parseDjango reads pbkdf2_sha256$600000$salt$hash, where the salt is text and the base64 padded. The same with sha512.
 func parseDjango(hash string, _ []Pepper) (stored, error) {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"golang.org/x/crypto/argon2"
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -269,9 +270,12 @@ func TestRehash(t *testing.T) {
 		{at(64, 1, 1), at(64, 1, 4), "right"},
 	} {
 		old, _ := newHasher(t, test.old)
-		now, _ := newHasher(t, test.now)
+		now, work := newHasher(t, test.now)
 		hash := mustHash(t, old, password)
 		got, err := now.Verify(t.Context(), hash, password)
+		if done := work.work(); len(done) != 1 {
+			t.Errorf("Verify costs %v, want one hash: only Login makes a new one", done)
+		}
 		if outcome(got, err) != test.want || got.Rehash != (got.Reason != "") {
 			t.Errorf("a hash of %s where new ones are %s = %+v, %v, want %s", old.params, now.params, got, err, test.want)
 		}
@@ -299,6 +303,20 @@ func TestShortSaltsAndHashesAreRenewed(t *testing.T) {
 		if got := outcome(h.Verify(t.Context(), hash, "pw")); got != test.want {
 			t.Errorf("Verify(salt of %d, hash of %d bytes) = %s, want %s", len(test.salt), test.tag, got, test.want)
 		}
+	}
+}
+
+// TestArgon2iIsRenewed, also if it cost as much.
+func TestArgon2iIsRenewed(t *testing.T) {
+	h, _ := newHasher(t, cheap)
+	const salt = "0123456789abcdef"
+	tag := argon2.Key([]byte("pw"), []byte(salt), cheap.Params.Time, cheap.Params.Memory, cheap.Params.Threads, tagLength)
+	hash := strings.Replace(encodeArgon(cheap.Params, "", []byte(salt), tag), "argon2id", "argon2i", 1)
+	if got, err := h.Verify(t.Context(), hash, "pw"); err != nil || got.Reason != "it is argon2i, new hashes are argon2id" {
+		t.Errorf("Verify(argon2i) = %+v, %v, want that it is made anew", got, err)
+	}
+	if got := outcome(h.Verify(t.Context(), strings.Replace(hash, "argon2i$", "argon2id$", 1), "pw")); got != "wrong" {
+		t.Errorf("Verify(argon2i that says it is argon2id) = %s, want wrong", got)
 	}
 }
 
@@ -393,41 +411,53 @@ func TestNewRefuses(t *testing.T) {
 
 // TestWorkIsBounded: at most Parallel hashes at once, at most Parallel × their memory, the queue as long as it may be, and all are answered in the end.
 func TestWorkIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := cheap
-		c.Parallel, c.Queue = 3, 10
-		h, work := newHasher(t, c)
-		hash := mustHash(t, h, "right")
-		work.gate = make(chan struct{})
-		answers := make(chan string, 40)
-		for i := range 20 {
-			go func() {
-				stored, password := hash, "right"
-				if i%2 == 1 {
-					stored, password = "", "guess"
-				}
-				answers <- outcome(h.Verify(t.Context(), stored, password))
-			}()
+	outdated, _ := newHasher(t, Config{Params: Params{Memory: 32, Time: 1, Threads: 1}, InsecureParams: true})
+	old := mustHash(t, outdated, "right")
+	for name, ask := range map[string]func(context.Context, *Hasher) error{
+		"verify":  func(ctx context.Context, h *Hasher) error { _, err := h.Verify(ctx, old, "wrong"); return err },
+		"unknown": func(ctx context.Context, h *Hasher) error { _, err := h.Verify(ctx, "", "guess"); return err },
+		"hash":    func(ctx context.Context, h *Hasher) error { _, err := h.Hash(ctx, "new"); return err },
+		"renew":   func(ctx context.Context, h *Hasher) error { _, err := h.Login(ctx, old, "right"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { bounded(t, func(h *Hasher) error { return ask(t.Context(), h) }) })
+		})
+	}
+}
+
+// bounded asks 20 times at once.
+func bounded(t *testing.T, ask func(*Hasher) error) {
+	c := cheap
+	c.Parallel, c.Queue = 3, 10
+	h, work := newHasher(t, c)
+	work.gate = make(chan struct{})
+	answers := make(chan error, 20)
+	for range 20 {
+		go func() { answers <- ask(h) }()
+	}
+	synctest.Wait()
+	if taken, waiting := h.Load(); taken != 3 || waiting != 10 || len(answers) != 7 || work.running != 3 {
+		t.Errorf("Load() = %d, %d with %d answered and %d at work, want 3 at work, 10 waiting, 7 sent away", taken, waiting, len(answers), work.running)
+	}
+	close(work.gate)
+	busy := 0
+	for range 20 {
+		if err := <-answers; errors.Is(err, ErrBusy) {
+			busy++
+		} else if err != nil && !errors.Is(err, gatehouse.ErrLogin) {
+			t.Errorf("an answer is %v", err)
 		}
-		synctest.Wait()
-		if taken, waiting := h.Load(); taken != 3 || waiting != 10 || len(answers) != 7 || work.running != 3 {
-			t.Errorf("Load() = %d, %d with %d answered and %d at work, want 3 at work, 10 waiting, 7 sent away", taken, waiting, len(answers), work.running)
-		}
-		close(work.gate)
-		counts := map[string]int{}
-		for range 20 {
-			counts[<-answers]++
-		}
-		if counts["busy"] != 7 || counts["right"]+counts["wrong"] != 13 {
-			t.Errorf("the answers are %v, want 7 busy and 13 verified", counts)
-		}
-		if work.crowd != 3 || work.most != 3*64 {
-			t.Errorf("%d hashes and %d KiB at once, want 3 and 192", work.crowd, work.most)
-		}
-		if taken, waiting := h.Load(); taken != 0 || waiting != 0 {
-			t.Errorf("Load() = %d, %d after the end, want nothing", taken, waiting)
-		}
-	})
+	}
+	if busy != 7 {
+		t.Errorf("%d were sent away, want 7", busy)
+	}
+	if work.crowd != 3 || work.most > 3*64 {
+		t.Errorf("%d hashes and %d KiB at once, want 3 and at most 192", work.crowd, work.most)
+	}
+	synctest.Wait()
+	if taken, waiting := h.Load(); taken != 0 || waiting != 0 {
+		t.Errorf("Load() = %d, %d after the end, want nothing", taken, waiting)
+	}
 }
 
 // TestForeignMemoryCounts: a hash of another system that needs more memory takes the place of several.

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -166,6 +165,3 @@ func (s stored) outdated(p Params, pepper string) string {
 	}
 	return ""
 }
-
-// padded is the base64 of Django.
-var padded = base64.StdEncoding.Strict()
