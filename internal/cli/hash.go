@@ -13,7 +13,10 @@ import (
 )
 
 type hashCommand struct {
-	Token hashTokenCommand `cmd:"" help:"Make a token and the entry of allowed_tokens that stands for it."`
+	Token     hashTokenCommand     `cmd:"" help:"Make a token and the entry of allowed_tokens that stands for it."`
+	Password  hashPasswordCommand  `cmd:"" help:"Print the hash of a password."`
+	Verify    hashVerifyCommand    `cmd:"" help:"Say whether a password is that of a hash, of ours or of another system."`
+	Calibrate hashCalibrateCommand `cmd:"" help:"Measure what a password's hash may cost on this machine."`
 }
 
 type hashTokenCommand struct {
