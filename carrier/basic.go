@@ -61,8 +61,10 @@ func (c *BasicCarrier) verify(ctx context.Context, credential string) (gatehouse
 	}
 	id, err := c.find(ctx, name, password)
 	switch {
-	case err != nil && errors.Is(err, gatehouse.ErrCredential) && !errors.Is(err, gatehouse.ErrForbidden):
-		err = fmt.Errorf("%w: %w", gatehouse.ErrLogin, redact(err, password, name))
+	case errors.Is(err, gatehouse.ErrForbidden):
+		err = redact(err, password, name)
+	case errors.Is(err, gatehouse.ErrCredential), errors.Is(err, gatehouse.ErrAnonymous):
+		err = fmt.Errorf("%w: %v", gatehouse.ErrLogin, redact(err, password, name)) // nothing but that, whatever it was
 	case err != nil:
 		err = redact(err, password, name)
 	case id.Value == "":

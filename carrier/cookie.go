@@ -51,7 +51,7 @@ func InsecureCrossSiteCookie() CookieOption { return func(c *cookie) { c.crossSi
 // address is an error: cookies would travel in clear. With tls the program ends TLS itself.
 func CookieFor(listen, publicURL string, tls bool) (option CookieOption, notice string, err error) {
 	u, err := url.Parse(publicURL)
-	if err != nil || publicURL != "" && (u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	if err != nil || publicURL != "" && (u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https") {
 		return nil, "", fmt.Errorf("%q is no public URL: write https://app.example.org", publicURL)
 	}
 	switch {
@@ -97,7 +97,7 @@ func newCookie(opts []CookieOption) (cookie, error) {
 	}
 	lower := strings.ToLower(c.name)
 	if c.name == "" || strings.Trim(c.name, tokenChars) != "" || len(c.name) > 64 {
-		return c, fmt.Errorf("%q is not a cookie's name: up to 64 letters, digits and - _ .", c.name)
+		return c, fmt.Errorf("%q is not a cookie's name: up to 64 letters, digits, - and _", c.name)
 	}
 	if strings.HasPrefix(lower, "__host-") || strings.HasPrefix(lower, "__secure-") {
 		return c, fmt.Errorf("%q has a prefix already: give the name without it", c.name)
@@ -124,30 +124,31 @@ func (c *cookie) attributes() attributes {
 	return attributes{SameSite: c.sameSite, Path: c.path, Domain: c.domain}
 }
 
-// check refuses attributes that browsers would not honour, or that weaken the cookie without having been asked for.
+// check refuses attributes that browsers would not honour, or that weaken the cookie without having been asked for. The error wraps errors.ErrUnsupported.
 func (c *cookie) check(a attributes) error {
-	if a.SameSite != http.SameSiteLaxMode && a.SameSite != http.SameSiteStrictMode {
-		if a.SameSite != http.SameSiteNoneMode {
-			return errors.New("SameSite is neither Lax nor Strict")
-		}
-		if !c.crossSite || c.insecure {
-			return fmt.Errorf("SameSite=None lets other sites use the cookie: if you mean it, make a Secure cookie with InsecureCrossSiteCookie: %w", errors.ErrUnsupported)
-		}
-	}
-	if !c.scoped && !c.insecure && (a.Domain != "" || a.Path != "/") {
-		return fmt.Errorf("a cookie with the prefix __Host- has neither Domain nor another Path than /: make the carrier with CookieScope: %w", errors.ErrUnsupported)
-	}
-	if !strings.HasPrefix(a.Path, "/") || strings.ContainsAny(a.Path, ";,\\ \"") {
-		return fmt.Errorf("%q is not a cookie's path: it begins with /", a.Path)
-	}
-	probe := http.Cookie{Name: c.name, Value: "x", Path: a.Path, Domain: a.Domain}
-	if err := probe.Valid(); err != nil {
-		return fmt.Errorf("the cookie is not valid: %w", err)
-	}
-	if a.Domain != "" && !strings.Contains(strings.Trim(a.Domain, "."), ".") {
-		return fmt.Errorf("%q is no domain that a cookie can be shared with", a.Domain)
+	if why := c.fault(a); why != "" {
+		return fmt.Errorf("%s: %w", why, errors.ErrUnsupported)
 	}
 	return nil
+}
+
+func (c *cookie) fault(a attributes) string {
+	probe := http.Cookie{Name: c.name, Value: "x", Path: a.Path, Domain: a.Domain}
+	switch none := a.SameSite == http.SameSiteNoneMode; {
+	case !none && a.SameSite != http.SameSiteLaxMode && a.SameSite != http.SameSiteStrictMode:
+		return "SameSite is neither Lax nor Strict"
+	case none && (!c.crossSite || c.insecure):
+		return "SameSite=None lets other sites use the cookie: if you mean it, make a Secure cookie with InsecureCrossSiteCookie"
+	case !c.scoped && !c.insecure && (a.Domain != "" || a.Path != "/"):
+		return "a cookie with the prefix __Host- has neither Domain nor another Path than /: make the carrier with CookieScope"
+	case !strings.HasPrefix(a.Path, "/") || strings.ContainsAny(a.Path, ";,\\ \""):
+		return fmt.Sprintf("%q is not a cookie's path: it begins with /", a.Path)
+	case a.Domain != "" && !strings.Contains(strings.Trim(a.Domain, "."), "."):
+		return fmt.Sprintf("%q is no domain that a cookie can be shared with", a.Domain)
+	case probe.Valid() != nil:
+		return fmt.Sprintf("browsers would refuse the cookie: %v", probe.Valid())
+	}
+	return ""
 }
 
 // allowed refuses an insecure cookie on a connection that leaves the machine.
@@ -182,7 +183,8 @@ func (c *cookie) find(r *http.Request) (string, error) {
 	return value, nil
 }
 
-// set puts the cookie into the answer, in place of one that was put there before.
+// set puts the cookie into the answer, in place of one that was put there before. That a cookie of the same name with another path or domain is taken
+// away stays: browsers would send both.
 func (c *cookie) set(h http.Header, value string, a attributes, maxAge time.Duration) error {
 	made := http.Cookie{Name: c.name, Value: value, Path: a.Path, Domain: a.Domain, SameSite: a.SameSite, Secure: !c.insecure, HttpOnly: true}
 	if !a.Browser {
@@ -194,31 +196,57 @@ func (c *cookie) set(h http.Header, value string, a attributes, maxAge time.Dura
 	if len(c.name)+len(value) > maxCookie {
 		return fmt.Errorf("the cookie would have %d bytes, and browsers drop cookies of more than %d without a word", len(c.name)+len(value), maxCookie)
 	}
-	c.unset(h)
-	h.Add("Set-Cookie", made.String())
-	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "no-store") // an answer with somebody's cookie is nobody else's
-	}
+	c.say(h, &made)
 	return nil
 }
 
 // clear takes the cookie away from the browser. The attributes must be those with which it was set, or browsers keep it.
 func (c *cookie) clear(h http.Header, a attributes) {
-	c.unset(h)
-	made := http.Cookie{Name: c.name, Path: a.Path, Domain: a.Domain, SameSite: a.SameSite, Secure: !c.insecure, HttpOnly: true, MaxAge: -1,
-		Expires: time.Unix(1, 0)}
-	h.Add("Set-Cookie", made.String())
+	c.say(h, &http.Cookie{Name: c.name, Path: a.Path, Domain: a.Domain, SameSite: a.SameSite, Secure: !c.insecure, HttpOnly: true, MaxAge: -1,
+		Expires: time.Unix(1, 0)})
 }
 
-// unset removes what this answer has said of the cookie.
-func (c *cookie) unset(h http.Header) { RemoveSetCookie(h, c.name) }
+// say puts made into the answer, and leaves of what was said of the cookie before only that others of its name are taken away.
+func (c *cookie) say(h http.Header, made *http.Cookie) {
+	var cleared []string
+	for _, line := range h["Set-Cookie"] {
+		old, err := http.ParseSetCookie(line)
+		if err == nil && old.Name == c.name && old.MaxAge < 0 && (old.Path != made.Path || old.Domain != strings.TrimPrefix(made.Domain, ".")) {
+			cleared = append(cleared, line)
+		}
+	}
+	RemoveSetCookie(h, c.name)
+	for _, line := range append(cleared, made.String()) {
+		h.Add("Set-Cookie", line)
+	}
+	c.unshare(h)
+}
+
+// unshare keeps caches from giving an answer with somebody's cookie to anybody else.
+func (c *cookie) unshare(h http.Header) {
+	for _, line := range h["Set-Cookie"] {
+		if nameOfPair(line) == c.name && !isPrivate(h["Cache-Control"]) {
+			h.Set("Cache-Control", "no-store")
+		}
+	}
+}
+
+// isPrivate reports whether the Cache-Control fields keep an answer out of shared caches.
+func isPrivate(fields []string) bool {
+	for _, directive := range strings.Split(strings.Join(fields, ","), ",") {
+		directive = strings.Trim(directive, " \t")
+		if strings.EqualFold(directive, "private") || strings.EqualFold(directive, "no-store") {
+			return true
+		}
+	}
+	return false
+}
 
 // RemoveSetCookie removes the Set-Cookie fields for the cookies called names from h, whoever has put them there.
 func RemoveSetCookie(h http.Header, names ...string) {
 	var kept []string
 	for _, line := range h["Set-Cookie"] {
-		name, _, _ := strings.Cut(line, "=")
-		if !containsName(names, strings.Trim(name, " \t")) {
+		if !containsName(names, nameOfPair(line)) {
 			kept = append(kept, line)
 		}
 	}
@@ -248,12 +276,20 @@ func withoutCookies(line string, names []string) string {
 	pairs := strings.Split(line, ";")
 	kept := pairs[:0]
 	for _, pair := range pairs {
-		name, _, _ := strings.Cut(pair, "=")
-		if !containsName(names, strings.Trim(name, " \t")) {
+		if !containsName(names, nameOfPair(pair)) {
 			kept = append(kept, pair)
 		}
 	}
 	return strings.Trim(strings.Join(kept, ";"), " \t")
+}
+
+// nameOfPair returns the name of the cookie that a pair, or a Set-Cookie field, is about. Browsers keep a cookie without a name and send its value alone, so that
+// "=a=b" comes back as "a=b": it is about a. Line breaks count as spaces, because net/http writes them as such.
+func nameOfPair(s string) string {
+	const spaces = " \t\r\n"
+	pair, _, _ := strings.Cut(s, ";")
+	name, _, _ := strings.Cut(strings.TrimLeft(pair, spaces+"="), "=")
+	return strings.Trim(name, spaces)
 }
 
 // containsName compares without regard to case: what an upstream might take for ours is ours.

@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/policy"
+	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
 )
 
 // A user is a record of the program.
@@ -132,4 +135,166 @@ func ExampleFunc() {
 	// 403 forbidden
 	// 503 unavailable
 	// 401 no_credential
+}
+
+// visitor is a browser without a window: it keeps the cookies that h gives.
+type visitor struct {
+	h      http.Handler
+	cookie string
+}
+
+// do prints how h answers.
+func (v *visitor) do(method, path string) {
+	r := httptest.NewRequest(method, path, nil)
+	if v.cookie != "" {
+		r.Header.Set("Cookie", v.cookie)
+	}
+	w := httptest.NewRecorder()
+	v.h.ServeHTTP(w, r)
+	for _, cookie := range w.Result().Cookies() {
+		if v.cookie = cookie.Name + "=" + cookie.Value; cookie.MaxAge < 0 {
+			v.cookie = ""
+		}
+	}
+	fmt.Println(strings.TrimSpace(fmt.Sprint(method, " ", path, " ", w.Code, " ", w.Body)))
+}
+
+// A program with a log-in of its own: who has signed in gets a cookie, and signing out deletes the session behind it.
+func ExampleSession() {
+	sessions := session.New(memory.Sessions(), session.Config{Idle: 12 * time.Hour})
+	g, err := guard.New(guard.Config{Carriers: []carrier.Carrier{carrier.Session(sessions)}, Policy: guard.AsSubject{}})
+	if err != nil {
+		panic(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /login", guard.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		return guard.Remember(w, r, gatehouse.Identity{Value: "jack"}) // after his password was checked
+	}))
+	mux.Handle("POST /logout", guard.Handle(func(w http.ResponseWriter, r *http.Request) error { return guard.Forget(w, r) }))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello %q", guard.UserID(r)) })
+
+	browser := &visitor{h: g.Handler(mux)}
+	browser.do("GET", "/")
+	browser.do("POST", "/login")
+	browser.do("GET", "/")
+	stolen := &visitor{h: browser.h, cookie: browser.cookie}
+	browser.do("POST", "/logout")
+	browser.do("GET", "/")
+	stolen.do("GET", "/")
+	// Output:
+	// GET / 200 hello ""
+	// POST /login 200
+	// GET / 200 hello "jack"
+	// POST /logout 200
+	// GET / 200 hello ""
+	// GET / 200 hello ""
+}
+
+// The look-up proves a name and a password; package passwd has what it needs for that.
+func ExampleBasic() {
+	h := guarded(carrier.Basic(func(_ context.Context, name, password string) (gatehouse.Identity, error) {
+		if name != "jack" || password != "the password" { // stands for a look into a store of hashes
+			return gatehouse.Identity{}, gatehouse.ErrCredential
+		}
+		return gatehouse.Identity{Value: "u-1"}, nil
+	}), func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, gatehouse.FromContext(r.Context()).Subject)
+	})
+	show(h, "Authorization", basic("jack:the password"))
+	show(h, "Authorization", basic("jack:another"))
+	show(h, "Authorization", basic("jim:the password"))
+	show(h, "Authorization", basic("jack"))
+	show(h, "Authorization", "")
+	// Output:
+	// 200 u-1
+	// 401 invalid_credentials
+	// 401 invalid_credentials
+	// 400 malformed_credential
+	// 401 no_credential
+}
+
+// Where a program listens, and where browsers find it, decides whether the cookie may travel without TLS.
+func ExampleCookieFor() {
+	sessions := session.New(memory.Sessions(), session.Config{})
+	for _, where := range []struct{ listen, publicURL string }{{"127.0.0.1:8080", ""}, {":8080", "https://app.example.org"}, {":8080", ""}} {
+		option, notice, err := carrier.CookieFor(where.listen, where.publicURL, false)
+		if err != nil {
+			why, _, _ := strings.Cut(err.Error(), ":")
+			fmt.Println("refused,", why)
+			continue
+		}
+		fmt.Println(carrier.Session(sessions, option), "notice:", notice != "")
+	}
+	// Output:
+	// cookie gatehouse notice: true
+	// cookie __Host-gatehouse notice: false
+	// refused, log-in with a cookie needs TLS
+}
+
+// remembered prints the cookie that c gives, without its secret, or why it gives none.
+func remembered(c carrier.Carrier, opts ...carrier.Option) {
+	w := httptest.NewRecorder()
+	if err := c.Remember(w, httptest.NewRequest("POST", "/login", nil), gatehouse.Identity{Value: "jack"}, opts...); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(secretForm.ReplaceAllString(w.Header().Get("Set-Cookie"), "=…;"))
+}
+
+// "Remember me on this computer" is a matter of the options.
+func ExampleOption() {
+	sessions := session.New(memory.Sessions(), session.Config{})
+	c := carrier.Session(sessions)
+	remembered(c)
+	remembered(c, carrier.MaxAge(time.Hour))
+	remembered(c, carrier.BrowserSession(), carrier.SameSite(http.SameSiteStrictMode))
+	// Output:
+	// __Host-gatehouse=…; Path=/; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax
+	// __Host-gatehouse=…; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax
+	// __Host-gatehouse=…; Path=/; HttpOnly; Secure; SameSite=Strict
+}
+
+// A cookie that is limited to a path, or shared with subdomains, is another kind of cookie: a carrier says that it may be.
+func ExampleCookieScope() {
+	sessions := session.New(memory.Sessions(), session.Config{})
+	remembered(carrier.Session(sessions), carrier.Path("/app"))
+	remembered(carrier.Session(sessions, carrier.CookieScope("example.org", "")), carrier.Path("/app"))
+	// Output:
+	// cookie __Host-gatehouse: a cookie with the prefix __Host- has neither Domain nor another Path than /: make the carrier with CookieScope: unsupported operation
+	// __Secure-gatehouse=…; Path=/app; Domain=example.org; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax
+}
+
+// A voucher is handed out in a header of the program's own.
+type voucher struct{ *carrier.FuncCarrier }
+
+func (voucher) Remember(w http.ResponseWriter, _ *http.Request, id gatehouse.Identity, opts ...carrier.Option) error {
+	r := carrier.Remembered(opts...)
+	seats, ok := carrier.Optional[int](r, "Seats")
+	if !ok {
+		seats = 1
+	}
+	if err := r.Rest(); err != nil {
+		return err // what this carrier cannot honour
+	}
+	w.Header().Set("X-Voucher", fmt.Sprint(id.Value, " for ", seats))
+	return nil
+}
+
+// A carrier of a program's own takes the options that it knows, and refuses the others.
+func ExampleOptional() {
+	w := httptest.NewRecorder()
+	fmt.Println(voucher{}.Remember(w, nil, gatehouse.Identity{Value: "jack"}, carrier.With("Seats", 2)), w.Header()["X-Voucher"])
+	fmt.Println(voucher{}.Remember(w, nil, gatehouse.Identity{Value: "jack"}, carrier.MaxAge(time.Hour)))
+	// Output:
+	// <nil> [jack for 2]
+	// this carrier cannot honour the option MaxAge: unsupported operation
+}
+
+// A proxy keeps its own cookies from the server behind it, and that server from setting them.
+func ExampleRemoveCookie() {
+	h := http.Header{"Cookie": {"theme=dark; __Host-gatehouse=secret; lang=en"}, "Set-Cookie": {"theme=light", "__Host-gatehouse=planted; Path=/"}}
+	carrier.RemoveCookie(h, "__Host-gatehouse")
+	carrier.RemoveSetCookie(h, "__Host-gatehouse")
+	fmt.Println(h["Cookie"], h["Set-Cookie"])
+	// Output: [theme=dark; lang=en] [theme=light]
 }

@@ -60,7 +60,7 @@ func (c *SessionCarrier) Identify(r *http.Request) (gatehouse.Identity, error) {
 // Remember implements [Carrier]: it starts a new session for id, ends the one that r came with, and sets the cookie. See [session.Table.Start] for its errors. It honours
 // all options of this package.
 func (c *SessionCarrier) Remember(w http.ResponseWriter, r *http.Request, id gatehouse.Identity, opts ...Option) error {
-	s := session.FromContext(r.Context())
+	s := c.table.FromContext(r.Context())
 	if s.Begun() {
 		return fmt.Errorf("%s: %w", c, session.ErrTooLate)
 	}
@@ -71,29 +71,34 @@ func (c *SessionCarrier) Remember(w http.ResponseWriter, r *http.Request, id gat
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
 	}
+	if err := c.reopen(r, s); err != nil {
+		return err
+	}
 	stored, err := json.Marshal(a)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c, err)
 	}
-	before := c.attributesOf(s)
+	_, none := c.cookie.find(r)
+	before, sent := c.attributesOf(s), none == nil || s.ID() != ""
 	if err := c.table.Start(r.Context(), s, id, session.Options{MaxAge: maxAge, UserAgent: r.UserAgent(), Attributes: stored}); err != nil {
 		return err
 	}
-	if err := c.give(w, s, a); err != nil {
-		return err
+	if sent && (before.Path != a.Path || before.Domain != a.Domain) {
+		c.cookie.clear(w.Header(), before) // to a browser it is another cookie, and would be sent beside the new one
 	}
-	if before.Path != a.Path || before.Domain != a.Domain {
-		c.clearOther(w.Header(), before) // to a browser it is another cookie, and would be sent beside the new one
-	}
-	return nil
+	return c.give(w, s, a)
 }
 
-// clearOther takes a cookie of the same name with another path or domain away, beside what the answer says already.
-func (c *SessionCarrier) clearOther(h http.Header, a attributes) {
-	said := h["Set-Cookie"]
-	other := http.Header{}
-	c.cookie.clear(other, a)
-	h["Set-Cookie"] = append(other["Set-Cookie"], said...)
+// reopen opens the session of r's cookie in s if s is empty: nobody may have asked Identify, or for another s.
+func (c *SessionCarrier) reopen(r *http.Request, s *session.Session) error {
+	value, err := c.cookie.find(r)
+	if err != nil || s.ID() != "" || s.Changed() {
+		return nil
+	}
+	if err := c.table.Open(r.Context(), s, value); !errors.Is(err, gatehouse.ErrSession) {
+		return err
+	}
+	return nil
 }
 
 // settings reads the options of one call.
@@ -112,9 +117,9 @@ func (c *SessionCarrier) settings(opts []Option) (attributes, time.Duration, err
 	a.Browser, _ = Optional[bool](r, "BrowserSession")
 	switch {
 	case limited && a.Browser:
-		return a, 0, errors.New("MaxAge and BrowserSession exclude each other")
+		return a, 0, fmt.Errorf("MaxAge and BrowserSession exclude each other: %w", errors.ErrUnsupported)
 	case limited && maxAge < time.Second:
-		return a, 0, errors.New("MaxAge is less than a second: use Forget to end a session")
+		return a, 0, fmt.Errorf("MaxAge is less than a second; use Forget to end a session: %w", errors.ErrUnsupported)
 	}
 	return a, maxAge.Truncate(time.Second), errors.Join(r.Rest(), c.cookie.check(a))
 }
@@ -136,16 +141,21 @@ func (c *SessionCarrier) attributesOf(s *session.Session) attributes {
 	return a
 }
 
-// Forget implements [Carrier]: it deletes the session of r and takes the cookie away. A request without the cookie changes nothing. If the session could not be deleted,
+// Forget implements [Carrier]: it deletes the session of r and takes the cookie away. A request without the cookie changes nothing, and what was put is not kept. If the session could not be deleted,
 // the cookie stays as well.
 func (c *SessionCarrier) Forget(w http.ResponseWriter, r *http.Request) error {
-	s := session.FromContext(r.Context())
-	_, err := c.cookie.find(r)
-	if errors.Is(err, gatehouse.ErrAnonymous) && s.ID() == "" {
-		return nil
+	s := c.table.FromContext(r.Context())
+	if s.ID() == "" {
+		s.Discard()
+		if _, err := c.cookie.find(r); errors.Is(err, gatehouse.ErrAnonymous) {
+			return nil
+		}
 	}
 	if s.Begun() {
 		return fmt.Errorf("%s: %w", c, session.ErrTooLate)
+	}
+	if err := c.reopen(r, s); err != nil {
+		return err
 	}
 	a := c.attributesOf(s)
 	if err := c.table.End(r.Context(), s); err != nil {
@@ -157,12 +167,18 @@ func (c *SessionCarrier) Forget(w http.ResponseWriter, r *http.Request) error {
 
 // Keep implements [Keeper]: it stores what was put into the session of r, unless the answer is a server error, and gives the cookie its whole life again.
 func (c *SessionCarrier) Keep(w http.ResponseWriter, r *http.Request, status int) error {
-	s := session.FromContext(r.Context())
+	s := c.table.FromContext(r.Context())
+	if !s.Begun() {
+		c.cookie.unshare(w.Header()) // the handler may have said otherwise since
+	}
 	if status >= http.StatusInternalServerError {
 		s.Discard()
 	}
 	if !s.Changed() {
 		return nil
+	}
+	if err := c.cookie.allowed(r); err != nil {
+		return fmt.Errorf("%s: %w", c, err)
 	}
 	if _, err := c.table.Save(r.Context(), s); err != nil {
 		return err
