@@ -111,6 +111,7 @@ func (w *keptWriter) begin(status int) bool {
 	v := g.Refuse(w.request, p)
 	v.unknown = err
 	g.Discard(w.ResponseWriter, w.request, v)
+	w.Header().Del("Location") // a redirect that is not made
 	g.answers.Write(w.ResponseWriter, w.request, p)
 	return false
 }
