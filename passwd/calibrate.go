@@ -21,6 +21,8 @@ type CalibrateConfig struct {
 	Threads uint8
 	// Progress is called with each measurement, if it is not nil.
 	Progress func(Measurement)
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
 }
 
 // A Measurement is how long one hash takes on this machine while it does nothing else.
@@ -33,19 +35,24 @@ type Measurement struct {
 // as long as its least number of passes takes too long, and then as many passes as fit. If even the cheapest parameters that a [Config] takes
 // are too slow, it returns those, and Took is longer than Target. The error is ctx's, or says what is wrong with c.
 func Calibrate(ctx context.Context, c CalibrateConfig) (Measurement, error) {
-	return calibrate(ctx, c, clock)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return calibrate(ctx, c, stopwatch(c.Now))
 }
 
-// clock is the time of one hash: the middle one of three.
-func clock(p Params) time.Duration {
-	took := make([]time.Duration, 3)
-	for i := range took {
-		salt, start := random(saltLength), time.Now()
-		argon2.IDKey([]byte("a password to measure"), salt, p.Time, p.Memory, p.Threads, tagLength)
-		took[i] = time.Since(start)
+// stopwatch returns the clock of one hash: the middle one of three.
+func stopwatch(now func() time.Time) func(Params) time.Duration {
+	return func(p Params) time.Duration {
+		took := make([]time.Duration, 3)
+		for i := range took {
+			salt, start := random(saltLength), now()
+			argon2.IDKey([]byte("a password to measure"), salt, p.Time, p.Memory, p.Threads, tagLength)
+			took[i] = now().Sub(start)
+		}
+		slices.Sort(took)
+		return took[1]
 	}
-	slices.Sort(took)
-	return took[1]
 }
 
 func calibrate(ctx context.Context, c CalibrateConfig, clock func(Params) time.Duration) (Measurement, error) {

@@ -103,3 +103,17 @@ func TestCalibrateMeasures(t *testing.T) {
 		t.Errorf("Calibrate = %+v, %v, want the cheapest parameters and how long they took", got, err)
 	}
 }
+
+// TestCalibrateTakesTheMiddle of three measurements: something else that runs for a moment changes nothing.
+func TestCalibrateTakesTheMiddle(t *testing.T) {
+	steps := []time.Duration{0, 5 * time.Second, 0, time.Second, 0, 9 * time.Second} // begin and end of each
+	at, now := 0, time.Unix(0, 0)
+	got, err := Calibrate(t.Context(), CalibrateConfig{Target: 2 * time.Second, Memory: 7168, Now: func() time.Time {
+		now = now.Add(steps[at%len(steps)])
+		at++
+		return now
+	}})
+	if err != nil || got.Took != 5*time.Second {
+		t.Errorf("Calibrate where hashes take 5, 1 and 9 s = %+v, %v, want 5 s", got, err)
+	}
+}

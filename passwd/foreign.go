@@ -22,7 +22,7 @@ import (
 func foreign(format, cost string, memory uint32, threads uint8, match matcher) stored {
 	return stored{format: format, cost: cost, memory: memory, threads: threads, match: func(password string) (bool, error) {
 		ok, err := match(password)
-		return ok && !strings.Contains(password, "\x00"), err
+		return ok && strings.IndexByte(password, 0) < 0, err
 	}}
 }
 

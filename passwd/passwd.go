@@ -217,7 +217,7 @@ func (h *Hasher) compare(s stored, password string) (reason string, err error) {
 		if !ok {
 			continue
 		}
-		if reason = s.outdated(h.params, h.pepper().ID); reason == "" && spelling != normal(password) {
+		if reason = s.outdated(h.params, h.pepper().ID); reason == "" && !norm.NFC.IsNormalString(spelling) {
 			reason = "its password was not normalised"
 		}
 		return reason, nil
@@ -266,10 +266,10 @@ func normal(password string) string { return norm.NFC.String(password) }
 // spellings are what a password may have been hashed as: as we do, and as it came, which is what other systems do. For a known and for an unknown user
 // they are equally many.
 func spellings(password string) []string {
-	if n := normal(password); n != password {
-		return []string{n, password}
+	if norm.NFC.IsNormalString(password) {
+		return []string{password}
 	}
-	return []string{password}
+	return []string{normal(password), password}
 }
 
 func random(n int) []byte {
