@@ -16,6 +16,7 @@ type body struct {
 	Identity  *identity                  `json:"identity,omitempty"`
 	Until     int64                      `json:"until,omitempty"` // ms; a limit of this session's own
 	UserAgent string                     `json:"user_agent,omitempty"`
+	Lineage   string                     `json:"lineage,omitempty"` // the id of the session that this one has renewed; of several, the first
 	Carrier   json.RawMessage            `json:"carrier,omitempty"`
 	Data      map[string]json.RawMessage `json:"data,omitempty"`
 }
@@ -49,6 +50,14 @@ func (i *identity) restored() gatehouse.Identity {
 		AuthTime: time.UnixMilli(i.AuthTime), Methods: i.Methods}
 	if len(i.Claims) > 0 {
 		id = gatehouse.WithClaims(id, i.Claims)
+	}
+	return id
+}
+
+// lineage names the log-in that a session goes back to. id is the session's.
+func (b body) lineage(id string) string {
+	if b.Lineage != "" {
+		return b.Lineage
 	}
 	return id
 }

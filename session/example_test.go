@@ -148,7 +148,7 @@ func ExampleTable_KeepPruned() {
 	sessions := session.New(memory.Sessions(), session.Config{})
 	ctx, stop := context.WithCancel(context.Background())
 	stop() // when the server ends
-	sessions.KeepPruned(ctx, time.Minute)
+	sessions.KeepPruned(ctx, time.Tick(time.Minute))
 	fmt.Println("done")
 	// Output: done
 }

@@ -68,10 +68,7 @@ func (t *Table) EndOne(ctx context.Context, subject, id string) error {
 		if f.ID != id {
 			continue
 		}
-		if err := t.store.Delete(ctx, f.Key); err != nil {
-			return fmt.Errorf("session: %w", err)
-		}
-		return nil
+		return t.end(ctx, f.Record, f.body)
 	}
 	return fmt.Errorf("session: %w", ErrNotFound)
 }
@@ -117,15 +114,13 @@ func (t *Table) Prune(ctx context.Context) (int, error) {
 	}
 }
 
-// KeepPruned prunes every so often until ctx is done. Failures are logged and tried again the next time.
-func (t *Table) KeepPruned(ctx context.Context, every time.Duration) {
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+// KeepPruned prunes whenever tick says so, such as time.Tick(10*time.Minute), until ctx is done. Failures are logged and tried again the next time.
+func (t *Table) KeepPruned(ctx context.Context, tick <-chan time.Time) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-tick:
 		}
 		n, err := t.Prune(ctx)
 		if err != nil && ctx.Err() == nil {

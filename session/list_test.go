@@ -290,7 +290,7 @@ func TestKeepPruned(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			h.KeepPruned(ctx, 10*time.Minute)
+			h.KeepPruned(ctx, time.Tick(10*time.Minute))
 		}()
 		sleep := func(d time.Duration) { time.Sleep(d); synctest.Wait() } // in the bubble no time passes
 		h.signIn("jack")

@@ -26,6 +26,7 @@ const (
 // A modelSession is one secret. Those of one lineage follow each other: log-ins and renewals of one browser.
 type modelSession struct {
 	id, secret, subject string
+	family              string // the id of the log-in that this is a renewal of, or its own
 	lineage             int
 	created, seen       time.Time
 	data                map[string]int
@@ -204,7 +205,8 @@ func (m *model) merge(t *rapid.T, r *modelRequest, err error) {
 
 // begin writes down that r has got a new session.
 func (m *model) begin(t *rapid.T, r *modelRequest, subject string, data map[string]int) {
-	s := &modelSession{id: r.real.ID(), secret: r.real.Secret().Reveal(), subject: subject, lineage: r.lineage, created: m.now(), seen: m.now(), data: maps.Clone(data)}
+	s := &modelSession{id: r.real.ID(), family: r.real.ID(), secret: r.real.Secret().Reveal(), subject: subject, lineage: r.lineage, created: m.now(), seen: m.now(),
+		data: maps.Clone(data)}
 	for _, other := range m.all {
 		if other.id == s.id || other.secret == s.secret || s.secret == "" {
 			t.Fatalf("the id or the secret of the new session is not new")
@@ -216,6 +218,7 @@ func (m *model) begin(t *rapid.T, r *modelRequest, subject string, data map[stri
 
 func (m *model) start(t *rapid.T) {
 	r, subject := m.request(t), rapid.SampledFrom([]string{"jack", "ann"}).Draw(t, "subject")
+	before, old := m.live(subject), r.of
 	err := m.table.Start(t.Context(), r.real, gatehouse.Identity{Value: subject}, session.Options{})
 	data := r.data
 	if r.of != nil && r.of.subject == subject && !m.found(r.of) {
@@ -235,6 +238,13 @@ func (m *model) start(t *rapid.T) {
 		}
 	}
 	m.begin(t, r, subject, data)
+	if old != nil && old.subject == subject {
+		r.of.family = old.family
+	}
+	if n := len(before); n > 0 && !before[n-1].created.Before(r.of.created) { // a new session is the youngest
+		r.of.created = before[n-1].created.Add(time.Millisecond)
+		r.of.seen = r.of.created
+	}
 	others := slices.DeleteFunc(m.live(subject), func(s *modelSession) bool { return s == r.of })
 	for len(others) > modelMost-1 {
 		others[0].gone = true
@@ -246,11 +256,21 @@ func (m *model) end(t *rapid.T) {
 	r := m.request(t)
 	expect(t, "End", m.table.End(t.Context(), r.real), false)
 	if r.of != nil {
-		r.of.gone = true
+		m.endFamily(r.of)
 		m.lineages++
 		r.lineage = m.lineages
 	}
 	r.of, r.base, r.data, r.dirty = nil, nil, nil, map[string]bool{}
+}
+
+// endFamily ends s, and what it was renewed to.
+func (m *model) endFamily(s *modelSession) {
+	s.gone = true
+	for _, other := range m.all {
+		if s.subject != "" && other.subject == s.subject && other.family == s.family {
+			other.gone = true
+		}
+	}
 }
 
 func (m *model) endOne(t *rapid.T) {
@@ -259,7 +279,9 @@ func (m *model) endOne(t *rapid.T) {
 	if i >= 0 {
 		s := m.all[i]
 		id, want = s.id, slices.Contains(m.live(subject), s)
-		s.gone = s.gone || want
+		if want {
+			m.endFamily(s)
+		}
 	}
 	if err := m.table.EndOne(t.Context(), subject, id); (err == nil) != want || err != nil && !errors.Is(err, session.ErrNotFound) {
 		t.Fatalf("EndOne = %v, want it to end one: %v", err, want)

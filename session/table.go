@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -44,6 +46,7 @@ type Config struct {
 type Table struct {
 	store Store
 	Config
+	turns [64]sync.Mutex // of log-ins where MaxPerSubject limits them, by subject
 }
 
 // New returns the table of the sessions in store. The same store may have several tables, in several processes; each judges what it finds by its
@@ -72,7 +75,7 @@ func New(store Store, c Config) *Table {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Table{store, c}
+	return &Table{store: store, Config: c}
 }
 
 // now has the precision of records, so that what is compared with a record was rounded alike.
@@ -204,9 +207,14 @@ func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o 
 	if old.Subject == "" || old.Subject == id.Value {
 		b.Data = had.Data
 	}
-	rec, secret, err := t.create(ctx, b, id.Value, old.Key)
+	if old.Subject == id.Value {
+		b.Lineage = had.lineage(old.ID)
+	}
+	unlock, after := t.queue(ctx, id.Value)
+	defer unlock()
+	rec, secret, err := t.create(ctx, b, id.Value, old.Key, after)
 	if errors.Is(err, ErrNotFound) && old.Subject != id.Value {
-		rec, secret, err = t.create(ctx, b, id.Value, Key{}) // somebody else's or a visitor's: that it is gone already ends nothing of id's
+		rec, secret, err = t.create(ctx, b, id.Value, Key{}, after) // somebody else's or a visitor's: that it is gone already ends nothing of id's
 	}
 	if errors.Is(err, ErrNotFound) {
 		return ErrUnknown
@@ -256,13 +264,16 @@ func checkIdentity(id gatehouse.Identity, o Options, now time.Time) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, why)
 }
 
-// create stores a new record.
-func (t *Table) create(ctx context.Context, b body, subject string, replaces Key) (Record, gatehouse.Secret, error) {
+// create stores a new record, which begins now and not before after.
+func (t *Table) create(ctx context.Context, b body, subject string, replaces Key, after time.Time) (Record, gatehouse.Secret, error) {
 	text, err := encode(b)
 	if err != nil {
 		return Record{}, gatehouse.Secret{}, err
 	}
 	secret, now := newSecret(), t.now()
+	if now.Before(after) {
+		now = after
+	}
 	key, _ := keyOf(secret)
 	rec := Record{Key: key, ID: strings.ToLower(rand.Text()), Subject: subject, Created: now, Seen: now, Version: 1, Body: text}
 	rec.Deadline = t.expires(rec, b)
@@ -272,7 +283,24 @@ func (t *Table) create(ctx context.Context, b body, subject string, replaces Key
 	return rec, gatehouse.NewSecret(secret), nil
 }
 
-// cap ends the oldest sessions of rec's subject that are too many.
+// queue lets the log-ins of one subject take turns where their number is limited, so that each sees those before it, and returns when the next one must begin to
+// be the youngest, whatever the clocks say. Log-ins in other processes take no turns: of two at the same moment, each ends only sessions that are older by
+// (Created, ID), so that they never end each other; there may be one too many then, until the next log-in.
+func (t *Table) queue(ctx context.Context, subject string) (unlock func(), after time.Time) {
+	if t.MaxPerSubject == 0 {
+		return func() {}, time.Time{}
+	}
+	turn := &t.turns[maphash.String(turnSeed, subject)%uint64(len(t.turns))]
+	turn.Lock()
+	if list, err := t.live(ctx, subject); err == nil && len(list) > 0 { // what is wrong with the store shows a moment later
+		after = list[len(list)-1].Created.Add(time.Millisecond)
+	}
+	return turn.Unlock, after
+}
+
+var turnSeed = maphash.MakeSeed()
+
+// cap ends the oldest sessions of rec's subject that are too many: none that is younger than rec.
 func (t *Table) cap(ctx context.Context, rec Record) {
 	if t.MaxPerSubject == 0 {
 		return
@@ -282,8 +310,7 @@ func (t *Table) cap(ctx context.Context, rec Record) {
 		t.warn(ctx, "sessions could not be counted", rec.ID, err)
 		return
 	}
-	list = slices.DeleteFunc(list, func(r found) bool { return r.Key == rec.Key }) // the new one stays, whatever the clocks say
-	for len(list) > t.MaxPerSubject-1 {
+	for excess := len(list) - t.MaxPerSubject; excess > 0 && list[0].Key != rec.Key; excess-- {
 		if err := t.store.Delete(ctx, list[0].Key); err != nil {
 			t.warn(ctx, "a session over the limit could not be ended", list[0].ID, err)
 		}
@@ -306,7 +333,7 @@ func (t *Table) Save(ctx context.Context, s *Session) (created bool, err error) 
 		s.set(t, Record{}, body{}, gatehouse.Secret{})
 		return false, nil
 	case s.rec.Key.IsZero():
-		rec, secret, err := t.create(ctx, s.body, "", Key{})
+		rec, secret, err := t.create(ctx, s.body, "", Key{}, time.Time{})
 		if err != nil {
 			return false, err
 		}
@@ -380,10 +407,35 @@ func (t *Table) End(ctx context.Context, s *Session) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if !s.rec.Key.IsZero() {
-		if err := s.table.store.Delete(ctx, s.rec.Key); err != nil {
-			return fmt.Errorf("session: %w", err)
+		if err := s.table.end(ctx, s.rec, s.body); err != nil {
+			return err
 		}
 	}
 	s.set(t, Record{}, body{}, gatehouse.Secret{})
+	return nil
+}
+
+// end deletes rec, and what has come of it: a request that renewed the session at the same time must not leave it alive under another id. Once a link of
+// the lineage is deleted, nobody can renew it, so what is there is all that there will be.
+func (t *Table) end(ctx context.Context, rec Record, b body) error {
+	if err := t.store.Delete(ctx, rec.Key); err != nil {
+		return fmt.Errorf("session: %w", err)
+	}
+	for heirs := rec.Subject != ""; heirs; {
+		list, err := t.live(ctx, rec.Subject)
+		if err != nil {
+			return err
+		}
+		heirs = false
+		for _, f := range list {
+			if f.body.lineage(f.ID) != b.lineage(rec.ID) {
+				continue
+			}
+			heirs = true // it may have been renewed before it was deleted here
+			if err := t.store.Delete(ctx, f.Key); err != nil {
+				return fmt.Errorf("session: %w", err)
+			}
+		}
+	}
 	return nil
 }

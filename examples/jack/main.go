@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	}
 	defer closeStore()
 	sessions := session.New(store, session.Config{Idle: 12 * time.Hour, Absolute: 30 * 24 * time.Hour})
-	go sessions.KeepPruned(ctx, time.Hour)
+	go sessions.KeepPruned(ctx, time.Tick(time.Hour))
 	h, err := newHandler(sessions, cookie)
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func (v *vault) tend(now func() time.Time) {
 		if _, err := table.Prune(ctx); err != nil && ctx.Err() == nil {
 			v.log.Warn("overdue sessions could not be removed", "error", err.Error())
 		}
-		table.KeepPruned(ctx, pruneEvery)
+		table.KeepPruned(ctx, time.Tick(pruneEvery))
 	})
 	v.tending.Go(func() {
 		ticker := time.NewTicker(probeEvery)
