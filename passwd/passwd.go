@@ -17,8 +17,9 @@ import (
 // The errors of a [Hasher]. That a password is wrong is gatehouse.ErrLogin; these are what else can be. Only a password that is too long is somebody's
 // own fault: the other errors wrap neither gatehouse.ErrAnonymous nor gatehouse.ErrCredential, so the guard answers 503, and never "wrong password".
 var (
-	// ErrBusy: so many passwords are being checked that this one is not even put into the queue. The caller may try again in a second.
-	ErrBusy = errors.New("passwd: too many passwords are being checked at once")
+	// ErrBusy wraps gatehouse.ErrUnavailable: so many passwords are being checked that this one is not even put into the queue. The caller may try again in a
+	// second.
+	ErrBusy = fmt.Errorf("passwd: too many passwords are being checked at once: %w", gatehouse.ErrUnavailable)
 	// ErrFormat: the stored hash is of no known format, is damaged, or asks for more work than a hash may. Nothing of it stands in the message. It was
 	// not compared, and no password will help: whoever runs the system must see it in the log.
 	ErrFormat = errors.New("passwd: the stored hash cannot be checked")
