@@ -51,6 +51,35 @@ func TestServerGoesAndComesBack(t *testing.T) {
 	}
 }
 
+// TestServerIsKilled: with an append-only file that is written before each answer, what was acknowledged is there after a crash, and only that.
+func TestServerIsKilled(t *testing.T) {
+	s := startServer(t, "--appendonly", "yes", "--appendfsync", "always")
+	db := open(t, s.options())
+	sessions := redis.Sessions(db)
+	stays, touched, ended, replaced, next := stored(t, db, "anna"), stored(t, db, "anna"), stored(t, db, "anna"), stored(t, db, "anna"), record("bert", time.Hour)
+	touched.Seen, touched.Deadline = touched.Seen.Add(time.Minute), touched.Deadline.Add(time.Hour)
+	if err := errors.Join(sessions.Delete(t.Context(), ended.Key), sessions.Create(t.Context(), next, replaced.Key),
+		sessions.Touch(t.Context(), touched.Key, touched.Seen, touched.Deadline)); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	s.start()
+	s.await("the server does not load its file", func() bool { return db.Ping(t.Context()) == nil })
+	for _, rec := range []session.Record{stays, touched, next} {
+		if got, err := sessions.Get(t.Context(), rec.Key); err != nil || got.ID != rec.ID || !got.Deadline.Equal(rec.Deadline) {
+			t.Errorf("Get after a crash = %v, %v, want %v", got, err, rec)
+		}
+	}
+	for _, rec := range []session.Record{ended, replaced} {
+		if _, err := sessions.Get(t.Context(), rec.Key); !errors.Is(err, session.ErrNotFound) {
+			t.Errorf("Get of what was ended before a crash = %v, want ErrNotFound", err)
+		}
+	}
+	if n, err := sessions.DeleteAll(t.Context(), "anna", session.Key{}); n != 2 || err != nil {
+		t.Errorf("DeleteAll after a crash = %d, %v, want 2, nil", n, err)
+	}
+}
+
 func TestConnectionsAreKilled(t *testing.T) {
 	s := startServer(t)
 	db := open(t, s.options())

@@ -17,7 +17,7 @@ import (
 
 // A SessionStore is a [session.Store] in a server. It is safe for concurrent use. Make one with [Sessions].
 //
-// Each call is one step of the server. List and DeleteAll keep it from doing anything else for a few microseconds a record. Redis removes overdue
+// Each call is one step of the server. List and DeleteAll keep it from doing anything else for some tens of microseconds a record. Redis removes overdue
 // records by itself, so this is no session.Pruner.
 type SessionStore struct{ db *DB }
 
