@@ -72,17 +72,25 @@ func readOnly(http.ResponseWriter, *http.Request) error {
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	if s.draining.Load() {
-		state(w, http.StatusServiceUnavailable, "shutting down")
+	if why := s.unready(); why != "" {
+		state(w, http.StatusServiceUnavailable, why)
 		return
 	}
-	if s.NotReady != nil {
-		if why := s.NotReady(); why != "" {
-			state(w, http.StatusServiceUnavailable, why)
-			return
-		}
-	}
 	state(w, http.StatusOK, "ok")
+}
+
+// Ready reports what /readyz says.
+func (s *Server) Ready() bool { return s.unready() == "" }
+
+// unready says why the server should get no requests, or returns "".
+func (s *Server) unready() string {
+	switch {
+	case s.draining.Load():
+		return "shutting down"
+	case s.NotReady != nil:
+		return s.NotReady()
+	}
+	return ""
 }
 
 func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {

@@ -126,3 +126,31 @@ func TestRulesOverTCP(t *testing.T) {
 		}
 	}
 }
+
+// TestReadinessFollowsTheStore: the process is alive, and says that it should get no requests as long as it cannot check them.
+func TestReadinessFollowsTheStore(t *testing.T) {
+	s, h := newServer()
+	why := ""
+	s.NotReady = func() string { return why }
+	s.Metrics.Watch(s.Ready)
+	want := func(status int, body, metric string) {
+		t.Helper()
+		w := ask(h, "GET", "/readyz")
+		if w.Code != status || !strings.Contains(w.Body.String(), body) || s.Ready() != (status == 200) {
+			t.Errorf("/readyz = %d %s, Ready() = %v, want %d with %s", w.Code, w.Body, s.Ready(), status, body)
+		}
+		if w := ask(h, "GET", "/metrics"); !strings.Contains(w.Body.String(), "\ngatehouse_ready "+metric+"\n") {
+			t.Errorf("/metrics does not say gatehouse_ready %s", metric)
+		}
+		if w := ask(h, "GET", "/healthz"); w.Code != 200 {
+			t.Errorf("/healthz = %d, want 200 whatever the store does", w.Code)
+		}
+	}
+	want(200, `"ok"`, "1")
+	why = "the session store cannot be used"
+	want(503, why, "0")
+	why = ""
+	want(200, `"ok"`, "1")
+	s.Drain()
+	want(503, "shutting down", "0")
+}

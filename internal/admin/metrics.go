@@ -18,12 +18,13 @@ type Metrics struct {
 	durations prometheus.Histogram
 	reloads   *prometheus.CounterVec
 	reloaded  prometheus.Gauge
+	registry  *prometheus.Registry
 }
 
 // NewMetrics returns metrics with a registry of their own. version is a label of gatehouse_build_info; dropped counts the log lines that were lost.
 func NewMetrics(version string, dropped func() uint64) *Metrics {
 	reg := prometheus.NewRegistry()
-	m := &Metrics{
+	m := &Metrics{registry: reg,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "gatehouse_requests_total",
 			Help: "Requests by decision, problem code and class of status."}, []string{"decision", "code", "status"}),
 		durations: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "gatehouse_request_duration_seconds",
@@ -41,6 +42,17 @@ func NewMetrics(version string, dropped func() uint64) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	return m
+}
+
+// Watch adds a gauge that is 1 while ready says so. It must be called once at most.
+func (m *Metrics) Watch(ready func() bool) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "gatehouse_ready",
+		Help: "Whether the server takes requests: 1 if /readyz says 200, else 0."}, func() float64 {
+		if ready() {
+			return 1
+		}
+		return 0
+	}))
 }
 
 // ServeHTTP answers in the Prometheus text format.

@@ -47,6 +47,7 @@ func newServer(s source, set *logs.Set, now func() time.Time) *server {
 	srv := &server{source: s, around: logged(set, now), logs: set, denials: explain.NewRing(keptDenials)}
 	srv.metrics = admin.NewMetrics(version(), set.Dropped)
 	srv.admin = &admin.Server{Denials: srv.denials, Metrics: srv.metrics, NotReady: srv.notReady}
+	srv.metrics.Watch(srv.admin.Ready)
 	return srv
 }
 

@@ -35,7 +35,7 @@ type Config struct {
 	Server      Server              `key:"server" doc:"Where Gatehouse listens, and what it takes."`
 	Log         Log                 `key:"log" doc:"What is logged, and how."`
 	Store       Store               `key:"store" doc:"Where sessions are kept. The programs in which people sign in use the same store."`
-	Carriers    []Carrier           `key:"carriers" default:"authorization" nonempty:"true" example:"[authorization, {header: X-API-Key}]" doc:"Where a credential may travel, in order. All of them look; two that both find one make the request ambiguous."`
+	Carriers    []Carrier           `key:"carriers" default:"authorization" nonempty:"true" example:"[session, authorization, {header: X-API-Key}]" doc:"Where a credential may travel, in order. All of them look; two that both find one make the request ambiguous."`
 	Sessions    Sessions            `key:"sessions" doc:"How long log-ins last, and the cookie in which they travel. Needs session among the carriers. In this version sessions begin in Go programs that use the same store; Gatehouse guards them."`
 	Roles       map[string]int      `key:"roles" names:"name" ranked:"true" min:"1" max:"2147483647" example:"{basic: 1, premium: 5, admin: 9}" doc:"The roles and their levels. A higher level includes every lower one; gaps are fine, equal levels are a fault. The short form [basic, admin] counts from 1."`
 	Permissions map[string][]string `key:"permissions" names:"name" check:"grant" unique:"true" example:"{basic: [films.read], admin: ['films.*']}" doc:"What each role permits, on top of what the roles below it permit. films.* is everything that begins with films., * is everything."`
@@ -200,7 +200,7 @@ type Rule struct {
 	Allow             Requirement `key:"allow" required:"true" example:"{role: admin}" doc:"Who may pass."`
 	Strict            bool        `key:"strict" default:"false" doc:"On a rule that lets anyone in: an unusable credential is refused instead of ignored."`
 	AllowEncodedSlash bool        `key:"allow_encoded_slash" default:"false" doc:"Accept %2F in the path; it is part of a segment and is forwarded as it came."`
-	ForwardCredential bool        `key:"forward_credential" default:"false" doc:"Leave the credential in the request that is forwarded."`
+	ForwardCredential bool        `key:"forward_credential" default:"false" doc:"Leave a token in the request that is forwarded. The cookie of a session is removed all the same."`
 	Upstream          string      `key:"upstream" check:"name" example:"films" doc:"The upstream that answers. Needed where there are several."`
 }
 

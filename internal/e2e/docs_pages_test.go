@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -77,7 +79,7 @@ func commandsIn(line string) (commands [][]string) {
 	for _, m := range called.FindAllStringSubmatch(line, -1) {
 		words := strings.Fields(m[1])
 		command := words[0]
-		if command == "hash" && len(words) > 1 {
+		if (command == "hash" || command == "db") && len(words) > 1 {
 			command += " " + words[1]
 		}
 		flags := slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, "-") || w == "-" })
@@ -134,7 +136,7 @@ func TestCommandsOfThePages(t *testing.T) {
 }
 
 // keys are texts in back quotes that look like a key of the configuration.
-var keys = regexp.MustCompile("`((?:server|log|limits|errors|upstream|rules|forward_auth|cors|carriers|tests)\\.[a-z_.]+)`")
+var keys = regexp.MustCompile("`((?:server|store|sessions|log|limits|errors|upstream|rules|forward_auth|cors|carriers|tests)\\.[a-z_.]+)`")
 
 // TestKeysOfThePages: each key that a page names is one of the configuration's.
 func TestKeysOfThePages(t *testing.T) {
@@ -284,6 +286,59 @@ func TestFilesOfThePages(t *testing.T) {
 				t.Errorf("%s names %s, which is not there", name, file)
 			}
 		}
+	}
+}
+
+// TestSessionsPage follows docs/sessions.md, with its Go program and nginx.
+func TestSessionsPage(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"bash", "curl", "python3", "go"} {
+		needTool(t, tool)
+	}
+	page := readText(t, filepath.Join(top, "docs", "sessions.md"))
+	g := &guide{ports: newPorts(t, 9000, 8080, 8081)}
+	g.dir, g.env = checkout(t), developer("GATEHOUSE_SERVER__HTTP__PORT="+g.ports["8080"])
+	for _, b := range blocks(page) {
+		if b.mark != "" {
+			b.text = strings.ReplaceAll(b.text, `"gatehouse-data/`, `"`+g.dir+`/gatehouse-data/`) // the program runs in another folder
+			g.follow(t, b)
+		}
+	}
+	for _, text := range []string{"no faults, 0 warnings", "<h1>Films</h1>", `"code":"cross_origin"`, `"code":"session_invalid"`, "Set-Cookie: gatehouse=; Path=/; Expires="} {
+		if !strings.Contains(g.output.String(), text) {
+			t.Errorf("nothing printed %q:\n%s", text, &g.output)
+		}
+	}
+	put(t, g.dir, "settings.yaml", "server: {public_url: https://app.example.org}\n"+blockWith(t, page, "url: sqlite:"))
+	if got := gatehouse(t, g.dir, nil, "check", "--config", "settings.yaml"); got.code != 0 || !strings.Contains(got.stdout, "no faults, 0 warnings") {
+		t.Errorf("check of the settings = code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	if _, err := exec.LookPath("nginx"); err == nil || haveTool(t, "nginx") {
+		besideNginx(t, g, blockWith(t, page, "auth_request off"))
+	}
+}
+
+// besideNginx puts the page's location into the sample, and signs in and out through it.
+func besideNginx(t *testing.T, g *guide, location string) {
+	t.Helper()
+	gate := beginIn(t, shortDir(t), readText(t, filepath.Join(g.dir, "gatehouse.yaml"))+"server: {trusted_proxies: [127.0.0.1]}\n")
+	program := startHTTP(t, http.StripPrefix("/account", beside(t, gate).handler))
+	a := startApp(t)
+	front := start(t, proxies[0], places{auth: gate.addr, app: a.addr, edit: func(file, text string) string {
+		if !strings.HasSuffix(file, "gatehouse.conf") {
+			return text
+		}
+		dir := between(t, text, "include ", "/gatehouse-auth.conf")
+		own := strings.NewReplacer("127.0.0.1:8081", program, "/etc/nginx/snippets", dir).Replace(location)
+		return strings.Replace(text, "    location / {", own+"    location / {", 1)
+	}})
+	bodies := goJar(t, []string{"GET http://" + front + "/films", "POST http://" + front + "/account/login?who=jack", "GET http://" + front + "/films", "GET http://" + front + "/account/me",
+		"POST http://" + front + "/account/logout", "GET http://" + front + "/films"})
+	if bodies[2] != "app /films" || bodies[3] != "you are jack" || bodies[0] != bodies[5] || bodies[0] == bodies[2] {
+		t.Errorf("through nginx: %q, want in only between log-in and log-out", bodies)
+	}
+	if seen := a.take(); len(seen) != 1 || seen[0].one("Remote-User") != "jack" || seen[0].one("Cookie") != "" {
+		t.Errorf("the application saw %v, want jack, once and without cookie", seen)
 	}
 }
 
