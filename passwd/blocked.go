@@ -3,7 +3,6 @@ package passwd
 import (
 	"bytes"
 	"compress/gzip"
-	_ "embed" // the list
 	"io"
 	"slices"
 	"strings"
@@ -12,12 +11,9 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
-)
 
-// The list of well-known passwords, one a line: see third_party/passwords/README.md.
-//
-//go:embed third_party/passwords/passwords.txt.gz
-var packed []byte
+	"github.com/gatehouse-auth/gatehouse/third_party/passwords"
+)
 
 const (
 	shortestListed = 8 // code points of an entry: no policy takes shorter passwords
@@ -26,7 +22,7 @@ const (
 
 // wellKnown is the list, folded and sorted. It is unpacked when the first password is judged.
 var wellKnown = sync.OnceValue(func() []string {
-	text, err := unpack(packed)
+	text, err := unpack(passwords.Packed)
 	if err != nil {
 		panic("passwd: the embedded list of passwords is damaged: " + err.Error()) // a broken build, never input
 	}

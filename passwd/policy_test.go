@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/gatehouse-auth/gatehouse/third_party/passwords"
 )
 
 func newPolicy(t testing.TB, c PolicyConfig) *Policy {
@@ -147,7 +149,7 @@ func TestNewPolicyRefuses(t *testing.T) {
 
 // TestEveryListedPasswordIsRefused, as it stands and in capitals, by the policy whose length it has.
 func TestEveryListedPasswordIsRefused(t *testing.T) {
-	text, err := unpack(packed)
+	text, err := unpack(passwords.Packed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,30 +176,30 @@ func TestEveryListedPasswordIsRefused(t *testing.T) {
 
 // TestListIsTheOneDescribed compares the embedded list with its page.
 func TestListIsTheOneDescribed(t *testing.T) {
-	text, err := unpack(packed)
+	text, err := unpack(passwords.Packed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(text))
-	page, err := os.ReadFile("third_party/passwords/README.md")
+	page, err := os.ReadFile("../third_party/passwords/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(page), hex.EncodeToString(sum[:])) {
 		t.Errorf("the list has the checksum %x, which README.md does not have", sum)
 	}
-	if len(packed) > 400<<10 {
-		t.Errorf("the list has %d bytes, want at most 400 KiB in every program", len(packed))
+	if len(passwords.Packed) > 400<<10 {
+		t.Errorf("the list has %d bytes, want at most 400 KiB in every program", len(passwords.Packed))
 	}
 	for _, file := range []string{"LICENSE.zxcvbn-ts", "LICENSE.seclists"} {
-		if text, err := os.ReadFile("third_party/passwords/" + file); err != nil || !strings.Contains(string(text), "Permission is hereby granted") {
+		if text, err := os.ReadFile("../third_party/passwords/" + file); err != nil || !strings.Contains(string(text), "Permission is hereby granted") {
 			t.Errorf("%s = %.20q, %v, want the licence", file, text, err)
 		}
 	}
 }
 
 func TestUnpackDamaged(t *testing.T) {
-	for _, data := range [][]byte{nil, []byte("no gzip"), packed[:len(packed)/2]} {
+	for _, data := range [][]byte{nil, []byte("no gzip"), passwords.Packed[:len(passwords.Packed)/2]} {
 		if _, err := unpack(data); err == nil {
 			t.Errorf("unpack(%d bytes) = nil, want an error", len(data))
 		}

@@ -52,7 +52,7 @@ func TestPasswordsPageNames(t *testing.T) {
 		}
 		return string(text)
 	}
-	page, list := read("docs/passwords.md"), read("passwd/third_party/passwords/README.md")
+	page, list := read("docs/passwords.md"), read("third_party/passwords/README.md")
 	for _, number := range regexp.MustCompile(`\d+,\d{3} (?:entries|of them)`).FindAllString(list, -1) {
 		if number, _, _ = strings.Cut(number, " "); !strings.Contains(page, number) {
 			t.Errorf("docs/passwords.md does not have the number %s of the list", number)

