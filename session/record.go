@@ -46,7 +46,8 @@ type Record struct {
 	Subject string
 	// Created is when the session began, Seen when it was last used.
 	Created, Seen time.Time
-	// Deadline is when the record may be removed unless it is touched. Stores do not judge by it: an overdue record is returned.
+	// Deadline is when the record may be removed unless it is touched; it is never zero. Stores do not judge by it: an overdue record is returned, unless the store
+	// removes what is overdue by itself.
 	Deadline time.Time
 	// Version counts the changes of Body, from 1.
 	Version int64
@@ -56,10 +57,11 @@ type Record struct {
 
 // A Store keeps records. It must be safe for concurrent use. What is returned and taken is a copy: nobody changes the other's bytes.
 // Errors other than the ones named mean that the store could not do it, and wrap the cause; a cancelled context is one of them.
-// A call that returns nil has been made durable as far as the store can.
+// A call that returns nil has been made durable as far as the store can; of one that returned an error that is not named here it is unknown whether it was done,
+// or will be, but it was done as a whole or not at all.
 type Store interface {
 	// Create adds rec. If replaces is not zero, the record under it is removed in the same step; if there is none, nothing is added and
-	// the error wraps ErrNotFound. It wraps ErrExists if rec's key or id is taken.
+	// the error wraps ErrNotFound. It wraps ErrExists if rec's key or id is taken, be it by the record that is to be replaced.
 	Create(ctx context.Context, rec Record, replaces Key) error
 	// Get returns the record under key. The error wraps ErrNotFound if there is none.
 	Get(ctx context.Context, key Key) (Record, error)
