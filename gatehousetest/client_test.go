@@ -140,10 +140,12 @@ func TestWhatCannotBeSignedIn(t *testing.T) {
 	}{
 		"a Secure cookie over plain http": {func(t T) { SignIn(t, &http.Client{}, "http://app.example.org", safe, jack) }, "use httptest.NewTLSServer"},
 		"an identity of nobody":           {func(t T) { Client(t, plain, insecure, gatehouse.Identity{}) }, "nobody"},
-		"a store that is down":            {func(t T) { Client(t, plain, carrier.Session(session.New(down, session.Config{}), carrier.InsecureCookie()), jack) }, ErrDown.Error()},
-		"a credential of another kind":    {func(t T) { Client(t, plain, static, jack) }, carrier.ErrNotHandedOut.Error()},
-		"an option that is not honoured":  {func(t T) { Client(t, plain, insecure, jack, carrier.With("Colour", "red")) }, "Colour"},
-		"a carrier without cookies":       {func(t T) { Client(t, plain, silent{}, jack) }, "without a cookie"},
+		"a store that is down": {func(t T) {
+			Client(t, plain, carrier.Session(session.New(down, session.Config{}), carrier.InsecureCookie()), jack)
+		}, ErrDown.Error()},
+		"a credential of another kind":   {func(t T) { Client(t, plain, static, jack) }, carrier.ErrNotHandedOut.Error()},
+		"an option that is not honoured": {func(t T) { Client(t, plain, insecure, jack, carrier.With("Colour", "red")) }, "Colour"},
+		"a carrier without cookies":      {func(t T) { Client(t, plain, silent{}, jack) }, "without a cookie"},
 		"a Domain of somebody else": {func(t T) {
 			SignIn(t, &http.Client{}, "https://app.example.org", carrier.Session(table, carrier.CookieScope("example.com", "/")), jack)
 		}, "would not send"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -120,10 +121,30 @@ func (p *Page) Enter(selector string) int {
 	return p.load("press enter in "+selector, chromedp.SendKeys(chromedp.CSS(selector), "\r"))
 }
 
-// Back goes back to the page before, as the button of the browser does.
+// Back goes back to the page before, as the button of the browser does. That page may be shown as it was, without having been loaded again; it can be
+// looked at, but not clicked on or typed into.
 func (p *Page) Back() {
 	p.t.Helper()
-	p.do("go back", chromedp.NavigateBack())
+	before := result(p, "read the history", chromedp.NavigationEntries())
+	if before.CurrentIndex == 0 {
+		p.t.Fatalf("there is no page to go back to")
+	}
+	entry := before.Entries[before.CurrentIndex-1]
+	p.do("go back", chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: entry.ID})
+		return err
+	}))
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(calm); ; <-tick.C {
+		now := result(p, "read the history", chromedp.NavigationEntries())
+		if now.CurrentIndex == before.CurrentIndex-1 && p.Script("document.readyState") == "complete" {
+			return
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("going back from %s leads nowhere", before.Entries[before.CurrentIndex].URL)
+		}
+	}
 }
 
 // Type replaces what stands in a field.

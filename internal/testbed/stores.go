@@ -49,15 +49,18 @@ func openPostgres(t T, _ func() time.Time) session.Store {
 	return postgres.Sessions(db)
 }
 
-func openRedis(t T, now func() time.Time) session.Store {
-	t.Helper()
-	options, err := redis.ParseURL(redisAddress(t))
+func openRedis(t T, now func() time.Time) session.Store { return StartRedis(t).Store(now) }
+
+// Store returns the sessions in the server, whose deadlines count by the clock now.
+func (s *Redis) Store(now func() time.Time) session.Store {
+	s.t.Helper()
+	options, err := redis.ParseURL(s.URL)
 	if err != nil {
-		t.Fatalf("%v", err)
+		s.t.Fatalf("%v", err)
 	}
 	options.Now = now
 	db, err := redis.Open(context.Background(), options)
-	closes(t, db, err)
+	closes(s.t, db, err)
 	return redis.Sessions(db)
 }
 

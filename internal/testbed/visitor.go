@@ -79,10 +79,14 @@ func Form(pairs ...string) string {
 	return form.Encode()
 }
 
-// Do sends a request. Fields are names and values of header fields, in turn; a Cookie among them is sent beside what the jar has.
+// Do sends a request for a path, or for an absolute URL. Fields are names and values of header fields, in turn; a Cookie among them is sent beside what
+// the jar has.
 func (v *Visitor) Do(method, path, body string, fields ...string) Answer {
 	v.t.Helper()
-	r, err := http.NewRequest(method, v.base+path, strings.NewReader(body))
+	if !strings.Contains(path, "://") {
+		path = v.base + path
+	}
+	r, err := http.NewRequest(method, path, strings.NewReader(body))
 	if err != nil {
 		v.t.Fatalf("%s %s: %v", method, path, err)
 	}
