@@ -1,7 +1,9 @@
 // Command bench measures what the gate costs, as ratios to a server that checks nothing.
 //
 //	go run ./bench            # a table
-//	go test -bench . ./bench  # single requests, with allocations
+//	go test -run '^$' -bench . ./bench  # single requests, sessions by store, passwords; with allocations
+//
+// Sessions are measured in memory and in SQLite, and on the servers that GATEHOUSE_BENCH_POSTGRES and GATEHOUSE_BENCH_REDIS name by their URLs.
 //
 // Each variant is a process of its own, and is judged by the processor time that it takes for a request: so neither the client nor the
 // application behind a proxy counts. The rounds of all variants are interleaved, and medians compared. Figures of one run compare with each
