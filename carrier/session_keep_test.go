@@ -128,6 +128,15 @@ func TestNestedSessions(t *testing.T) {
 	}
 	cookies = []string{outer.cookie(visit{header: w.Header()})[0] + "; " + strings.SplitAfter(cookies[0], "; ")[1]}
 	w, r = nested()
+	if err := session.Put(outer.table.FromContext(r.Context()), "k", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := outer.Keep(w, r, 200); err != nil || len(w.Header()["Set-Cookie"]) != 1 || !strings.HasPrefix(w.Header().Get("Set-Cookie"), outer.name) {
+		t.Errorf("the outer Keep = %v, %q", err, said(w.Header()))
+	}
+	if err := inner.Keep(w, r, 200); err != nil || len(w.Header()["Set-Cookie"]) != 1 {
+		t.Errorf("the inner Keep = %v, %q", err, said(w.Header()))
+	}
 	for _, d := range []*desk{inner, outer} { // as guard.Forget does
 		if err := d.Forget(w, r); err != nil {
 			t.Fatal(err)
@@ -135,6 +144,11 @@ func TestNestedSessions(t *testing.T) {
 	}
 	if outer.records("ann") != 0 || inner.records("jack@shop") != 0 || len(w.Header()["Set-Cookie"]) != 2 {
 		t.Errorf("after Forget: %d sessions of ann, %d of the shop; %q", outer.records("ann"), inner.records("jack@shop"), said(w.Header()))
+	}
+	cookies = []string{outer.signIn("ann")[0] + "; " + inner.signIn("jack@shop")[0]}
+	w, r = nested()
+	if err := outer.Forget(w, r); err != nil || outer.records("ann") != 0 || inner.records("jack@shop") != 1 {
+		t.Errorf("after the outer Forget = %v: %d sessions of ann, %d of the shop", err, outer.records("ann"), inner.records("jack@shop"))
 	}
 }
 
