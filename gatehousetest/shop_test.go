@@ -74,7 +74,7 @@ func shelves() http.Handler {
 		},
 		"put-and-redirect": func(w http.ResponseWriter, r *http.Request, s *session.Session) error {
 			err := put(r, s)
-			http.Redirect(w, r, "data", 303)
+			http.Redirect(w, r, "data", http.StatusSeeOther)
 			return err
 		},
 		"put-and-refuse": func(w http.ResponseWriter, r *http.Request, s *session.Session) error {

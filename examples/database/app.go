@@ -22,13 +22,9 @@ type app struct {
 	hasher *passwd.Hasher    // slow on purpose, and a few at a time: a flood of log-ins does not take all of the machine
 }
 
-// newApp returns the app over the users in db.
-func newApp(ctx context.Context, db *sql.DB) (*app, error) {
+// newApp returns the app over the users in db, whose passwords hasher verifies.
+func newApp(ctx context.Context, db *sql.DB, hasher *passwd.Hasher) (*app, error) {
 	if err := prepare(ctx, db); err != nil {
-		return nil, err
-	}
-	hasher, err := passwd.New(passwd.Config{})
-	if err != nil {
 		return nil, err
 	}
 	return &app{sqlpolicy.New(db), hasher}, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/gatehousetest"
 	"github.com/gatehouse-auth/gatehouse/internal/testbed"
+	"github.com/gatehouse-auth/gatehouse/passwd"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 )
@@ -22,14 +23,40 @@ type site struct {
 	store *gatehousetest.Store
 }
 
+// newSite returns a site whose users have been here before, with hashes that are quick: for tests that are not about hashing.
 func newSite(t *testing.T) *site {
+	t.Helper()
+	hasher, err := passwd.New(passwd.Config{Params: passwd.Params{Memory: 64, Time: 1}, InsecureParams: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := hasher.Hash(t.Context(), "password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := siteWith(t, hasher)
+	s.change(t, `UPDATE users SET password = '`+hash+`'`)
+	return s
+}
+
+// newSiteAsItBegins returns a site whose users have hashes of the system before.
+func newSiteAsItBegins(t *testing.T) *site {
+	t.Helper()
+	hasher, err := passwd.New(passwd.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return siteWith(t, hasher)
+}
+
+func siteWith(t *testing.T, hasher *passwd.Hasher) *site {
 	t.Helper()
 	db, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "users.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	a, err := newApp(t.Context(), db.SQL())
+	a, err := newApp(t.Context(), db.SQL(), hasher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +176,7 @@ func TestChangesCountAtOnce(t *testing.T) {
 
 // TestDisabledUsersCannotLogIn, and it looks as if they did not exist.
 func TestDisabledUsersCannotLogIn(t *testing.T) {
-	s := newSite(t)
+	s := newSiteAsItBegins(t)
 	s.change(t, `UPDATE users SET disabled = TRUE WHERE username = 'moderator'`)
 	disabled := s.visit(t).Post("/login", "login", "moderator", "password", "password")
 	mustAskForLogin(t, "a disabled user logs in", disabled)
@@ -174,7 +201,7 @@ func TestDisabledUsersCannotLogIn(t *testing.T) {
 
 // TestHashesAreUpgraded by the first log-in with the right password, each user's own, and the password stays.
 func TestHashesAreUpgraded(t *testing.T) {
-	s := newSite(t)
+	s := newSiteAsItBegins(t)
 	if hash := s.hash(t, "user"); hash != oldHash {
 		t.Fatalf("the table begins with %s, want the hash of the system before", hash)
 	}
@@ -199,7 +226,7 @@ func TestHashesAreUpgraded(t *testing.T) {
 
 // TestLogInDoesNotDependOnTheUpgrade: a table that cannot be written keeps nobody out.
 func TestLogInDoesNotDependOnTheUpgrade(t *testing.T) {
-	s := newSite(t)
+	s := newSiteAsItBegins(t)
 	s.change(t, `INSERT INTO permissions (user_id, name) VALUES (3, 'x')`)
 	if _, err := s.users.ExecContext(t.Context(), `CREATE TRIGGER fixed BEFORE UPDATE OF password ON users BEGIN SELECT RAISE(ABORT, 'planted'); END`); err != nil {
 		t.Fatal(err)

@@ -21,16 +21,12 @@ type app struct {
 	hasher *passwd.Hasher     // slow on purpose, and a few at a time: a flood of log-ins does not take all of the machine
 }
 
-// newApp returns the app with its users.
-func newApp(ctx context.Context) (*app, error) {
+// newApp returns the app with its users, whose passwords hasher hashes.
+func newApp(ctx context.Context, hasher *passwd.Hasher) (*app, error) {
 	users, err := policy.NewDictionary(policy.DictionaryConfig{Users: map[string]policy.User{
 		"devin": {Permissions: []string{"public"}},
 		"jack":  {Permissions: []string{"public", "protected"}},
 	}})
-	if err != nil {
-		return nil, err
-	}
-	hasher, err := passwd.New(passwd.Config{})
 	if err != nil {
 		return nil, err
 	}

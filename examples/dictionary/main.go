@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/carrier"
+	"github.com/gatehouse-auth/gatehouse/passwd"
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
@@ -56,7 +57,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	defer closeStore()
 	sessions := session.New(store, session.Config{Idle: 12 * time.Hour, Absolute: 30 * 24 * time.Hour})
 	go sessions.KeepPruned(ctx, time.Tick(time.Hour))
-	app, err := newApp(ctx)
+	hasher, err := passwd.New(passwd.Config{}) // argon2id with parameters that are good for a server
+	if err != nil {
+		return err
+	}
+	app, err := newApp(ctx, hasher)
 	if err != nil {
 		return err
 	}

@@ -28,9 +28,21 @@ type site struct {
 	sessions *session.Table
 }
 
+// quick hashes are for tests that are not about hashing.
+var quick = passwd.Config{Params: passwd.Params{Memory: 64, Time: 1}, InsecureParams: true}
+
 func newSite(t *testing.T) *site {
 	t.Helper()
-	a, err := newApp(t.Context())
+	return newSiteWith(t, quick)
+}
+
+func newSiteWith(t *testing.T, config passwd.Config) *site {
+	t.Helper()
+	hasher, err := passwd.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := newApp(t.Context(), hasher)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +239,7 @@ func headerLines(h http.Header) func(yield func(string) bool) {
 
 // TestWrongLoginsTakeAsLong whether the name exists or not. Without work for unknown names the difference is a hundredfold.
 func TestWrongLoginsTakeAsLong(t *testing.T) {
-	s := newSite(t)
+	s := newSiteWith(t, passwd.Config{})
 	v := s.visit(t)
 	fastest := func(name string) time.Duration {
 		least := time.Hour
@@ -451,7 +463,7 @@ func TestFaultsStopTheProgram(t *testing.T) {
 
 // TestTooManyLogins at once are refused as what could not be checked, the right passwords too: never as wrong ones.
 func TestTooManyLogins(t *testing.T) {
-	s := newSite(t)
+	s := newSiteWith(t, quick)
 	slow, err := passwd.New(passwd.Config{Params: passwd.Params{Time: 50}, Parallel: 1, Queue: -1})
 	if err != nil {
 		t.Fatal(err)
