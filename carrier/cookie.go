@@ -139,8 +139,8 @@ func (c *cookie) fault(a attributes) string {
 		return "SameSite is neither Lax nor Strict"
 	case none && (!c.crossSite || c.insecure):
 		return "SameSite=None lets other sites use the cookie: if you mean it, make a Secure cookie with InsecureCrossSiteCookie"
-	case !c.scoped && !c.insecure && (a.Domain != "" || a.Path != "/"):
-		return "a cookie with the prefix __Host- has neither Domain nor another Path than /: make the carrier with CookieScope"
+	case !c.scoped && (a.Domain != "" || a.Path != "/"): // an insecure one as well, or a program would work on loopback only
+		return "the cookie has neither a Domain nor another Path than /: make the carrier with CookieScope"
 	case !strings.HasPrefix(a.Path, "/") || strings.ContainsAny(a.Path, ";,\\ \""):
 		return fmt.Sprintf("%q is not a cookie's path: it begins with /", a.Path)
 	case a.Domain != "" && !strings.Contains(strings.Trim(a.Domain, "."), "."):

@@ -260,7 +260,7 @@ func ExampleCookieScope() {
 	remembered(carrier.Session(sessions), carrier.Path("/app"))
 	remembered(carrier.Session(sessions, carrier.CookieScope("example.org", "")), carrier.Path("/app"))
 	// Output:
-	// cookie __Host-gatehouse: a cookie with the prefix __Host- has neither Domain nor another Path than /: make the carrier with CookieScope: unsupported operation
+	// cookie __Host-gatehouse: the cookie has neither a Domain nor another Path than /: make the carrier with CookieScope: unsupported operation
 	// __Secure-gatehouse=…; Path=/app; Domain=example.org; Max-Age=2592000; HttpOnly; Secure; SameSite=Lax
 }
 

@@ -202,6 +202,9 @@ func (c *SessionCarrier) Ambient() (ambient, secure bool) { return true, !c.cook
 // CookieNames implements [CookieCarrier].
 func (c *SessionCarrier) CookieNames() []string { return []string{c.cookie.name} }
 
+// Sessions returns the carrier's table. Guards know by this method that a carrier, or what it embeds, opens the session of a request.
+func (c *SessionCarrier) Sessions() *session.Table { return c.table }
+
 // Vary implements [Varier].
 func (c *SessionCarrier) Vary() []string { return []string{"Cookie"} }
 

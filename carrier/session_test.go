@@ -58,7 +58,8 @@ func TestRememberOptions(t *testing.T) {
 		{"host", nil, "__Host-gatehouse", "/", "", "HttpOnly; Secure; ", false, false},
 		{"scoped", []carrier.CookieOption{carrier.CookieScope("", "")}, "__Secure-gatehouse", "/", "", "HttpOnly; Secure; ", true, false},
 		{"scoped to a domain", []carrier.CookieOption{carrier.CookieScope("example.org", "/start")}, "__Secure-gatehouse", "/start", "example.org", "HttpOnly; Secure; ", true, false},
-		{"insecure", []carrier.CookieOption{carrier.InsecureCookie()}, "gatehouse", "/", "", "HttpOnly; ", true, false},
+		{"insecure", []carrier.CookieOption{carrier.InsecureCookie()}, "gatehouse", "/", "", "HttpOnly; ", false, false},
+		{"insecure, scoped", []carrier.CookieOption{carrier.InsecureCookie(), carrier.CookieScope("", "")}, "gatehouse", "/", "", "HttpOnly; ", true, false},
 		{"for other sites", []carrier.CookieOption{carrier.InsecureCrossSiteCookie()}, "__Host-gatehouse", "/", "", "HttpOnly; Secure; ", false, true},
 		{"scoped, for other sites", []carrier.CookieOption{carrier.InsecureCrossSiteCookie(), carrier.CookieScope("", "")}, "__Secure-gatehouse", "/", "", "HttpOnly; Secure; ", true, true},
 	}

@@ -25,7 +25,30 @@ type exchange struct {
 // kept is what is stored before the answer begins.
 type kept struct {
 	session session.Session
+	opens   bool             // the guard has a session carrier of its own, so that session is the request's
+	keepers []carrier.Keeper // those that no guard around has
 	writer  keptWriter
+}
+
+// newKept returns what x keeps, or nil if it keeps nothing. What a guard around keeps, that one keeps.
+func newKept(x *exchange) *kept {
+	g := x.guard
+	if g.keepers == nil {
+		return nil
+	}
+	if x.outer == nil {
+		return &kept{opens: g.sessions != nil, keepers: g.keepers}
+	}
+	k := &kept{opens: g.sessions != nil && !x.inherits(g.sessions)}
+	for _, c := range g.carriers {
+		if keeper, ok := c.Carrier.(carrier.Keeper); ok && !x.inherits(c.Carrier) {
+			k.keepers = append(k.keepers, keeper)
+		}
+	}
+	if k.keepers == nil {
+		return nil
+	}
+	return k
 }
 
 // Value implements [context.Context].
@@ -41,7 +64,7 @@ func (x *exchange) Value(key any) any {
 	case gatehouse.PrincipalKey:
 		return &x.verdict.Principal
 	}
-	if x.kept != nil && x.guard.sessions && x.kept.session.Answers(key) {
+	if x.kept != nil && x.kept.opens && x.kept.session.Answers(key) {
 		return &x.kept.session
 	}
 	return x.Context.Value(key)

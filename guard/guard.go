@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/problem"
+	"github.com/gatehouse-auth/gatehouse/session"
 )
 
 // A Policy says who an identity is and what a principal may do. It must be safe for concurrent use.
@@ -96,10 +97,10 @@ type Guard struct {
 	cors     cors
 	origins  crossOrigin
 	keepers  []carrier.Keeper
-	sessions bool      // one of them is a session carrier
-	cookies  []string  // the names of the carriers' own
-	vary     []string  // what caches must know an answer to depend on
-	outside  sync.Once // a verb was called on a request that this guard has not judged
+	sessions carrier.Carrier // the one that opens the request's session, or nil
+	cookies  []string        // the names of the carriers' own
+	vary     []string        // what caches must know an answer to depend on
+	outside  sync.Once       // a verb was called on a request that this guard has not judged
 	limiter  Limiter
 	client   func(*http.Request) netip.Addr
 	answers  *problem.Writer
@@ -219,11 +220,11 @@ func (g *Guard) addCarrier(c namedCarrier) error {
 	if o, ok := c.Carrier.(carrier.CookieCarrier); ok {
 		g.cookies = append(g.cookies, o.CookieNames()...)
 	}
-	if _, ok := c.Carrier.(*carrier.SessionCarrier); ok {
-		if g.sessions {
+	if _, ok := c.Carrier.(interface{ Sessions() *session.Table }); ok {
+		if g.sessions != nil {
 			return errors.New("guard: two session carriers: a request has one session a guard; nest a guard for the other")
 		}
-		g.sessions = true
+		g.sessions = c.Carrier
 	}
 	g.carriers = append(g.carriers, c)
 	return nil

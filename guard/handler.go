@@ -40,9 +40,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			w.Header()["Vary"] = append(w.Header()["Vary"], g.vary...)
 		}
 		x := &exchange{Context: r.Context(), guard: g, outer: outer}
-		if g.keepers != nil {
-			x.kept = &kept{}
-		}
+		x.kept = newKept(x)
 		r = r.WithContext(x)
 		g.judge(r, &x.verdict, nil)
 		if tooLarge := g.limitBody(w, r, &x.verdict); tooLarge != nil {

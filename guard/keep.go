@@ -138,7 +138,7 @@ func (w *keptWriter) finish() {
 
 func (w *keptWriter) keep(status int) (err error) {
 	defer recovered("carrier", &err)
-	for _, k := range w.exchange.guard.keepers {
+	for _, k := range w.exchange.kept.keepers {
 		if err := k.Keep(w.ResponseWriter, w.request, status); err != nil {
 			return fmt.Errorf("guard: %w", err)
 		}

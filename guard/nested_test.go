@@ -133,6 +133,38 @@ func TestSessionsOfNestedGuards(t *testing.T) {
 	}
 }
 
+// TestNestedGuardsWithOneCarrier: a carrier that two guards share opens and keeps the session once.
+func TestNestedGuardsWithOneCarrier(t *testing.T) {
+	var shared carrier.Carrier
+	s := newSite(t, func(c *guard.Config) { shared = c.Carriers[0] })
+	s.addCart(t)
+	inner := makeGuard(t, guard.Config{Carriers: []carrier.Carrier{shared}, Policy: s.policy})
+	s.mux.Handle("GET /put", inner.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { put(t, r, "cart", "full") })))
+	v := s.visitor(t)
+	if got := v.do("GET", "/put"); got.status != 200 || len(got.header["Set-Cookie"]) != 1 {
+		t.Errorf("/put = %d %s, cookies %q", got.status, got.body, got.header["Set-Cookie"])
+	}
+	if got := v.do("GET", "/cart"); got.body != "full" {
+		t.Errorf("/cart = %q", got.body)
+	}
+}
+
+// An embedding carrier is a program's own, over the one of sessions.
+type embedding struct{ *carrier.SessionCarrier }
+
+// TestCarrierThatEmbedsTheSession keeps data as the one that it embeds does.
+func TestCarrierThatEmbedsTheSession(t *testing.T) {
+	s := newSite(t, func(c *guard.Config) { c.Carriers[0] = embedding{c.Carriers[0].(*carrier.SessionCarrier)} })
+	s.addCart(t)
+	s.mux.HandleFunc("GET /put", func(w http.ResponseWriter, r *http.Request) { put(t, r, "cart", "full") })
+	v := s.visitor(t)
+	v.signIn("jack")
+	v.do("GET", "/put")
+	if got := v.do("GET", "/cart"); got.body != "full" {
+		t.Errorf("/cart = %q", got.body)
+	}
+}
+
 // TestTwoSessionCarriers in one guard are refused: a request has one session there.
 func TestTwoSessionCarriers(t *testing.T) {
 	s := newSite(t, nil)

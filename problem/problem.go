@@ -164,7 +164,7 @@ func (w *Writer) WriteStatus(rw http.ResponseWriter, r *http.Request, p *Problem
 
 func (w *Writer) header(h http.Header, p *Problem, info Info, status int) {
 	for _, name := range []string{"Content-Encoding", "Content-Length", "Etag", "Last-Modified", "Accept-Ranges",
-		"Content-Range", "Content-Disposition", "Content-Language", "Trailer"} {
+		"Content-Range", "Content-Disposition", "Content-Language", "Trailer", "Location", "Refresh"} {
 		h.Del(name)
 	}
 	h.Set("Content-Type", "application/problem+json")

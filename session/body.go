@@ -8,8 +8,12 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// MaxBody is the size in bytes of what one session can hold, data and identity together.
-const MaxBody = 64 << 10
+// The sizes in bytes of what one session can hold, as JSON: its data, and the identity with what belongs to it. They are apart, so that no data keeps anybody from
+// signing in.
+const (
+	MaxData     = 64 << 10
+	MaxIdentity = 8 << 10
+)
 
 // A body is what a record's Body holds. Fields may be added; none may change its meaning, since old records stay.
 type body struct {

@@ -124,8 +124,8 @@ func TestPutRefuses(t *testing.T) {
 	}
 	h.put(full, "k", strings.Repeat("x", 65_300)) // in place of what is there
 	h.save(full)
-	if rec := h.record(full); len(rec.Body) > session.MaxBody {
-		t.Errorf("the record has %d bytes, want %d at most", len(rec.Body), session.MaxBody)
+	if rec := h.record(full); len(rec.Body) > session.MaxData+session.MaxIdentity {
+		t.Errorf("the record has %d bytes, want %d at most", len(rec.Body), session.MaxData+session.MaxIdentity)
 	}
 }
 

@@ -2,6 +2,9 @@ package session_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -81,5 +84,24 @@ func TestLimitedLoginsNeverEndEachOther(t *testing.T) {
 		if err != nil || len(list) == 0 {
 			t.Fatalf("%d sessions are left, %v: the log-ins have ended each other", len(list), err)
 		}
+	}
+}
+
+// TestNothingIsLostAtSigningIn: what another request has put since this one began comes along, and a session full of data keeps nobody from signing in.
+func TestNothingIsLostAtSigningIn(t *testing.T) {
+	h := newHouse(t, session.Config{})
+	v := h.put(h.visitor(), "a", 1)
+	h.save(v)
+	one, two := h.again(v), h.again(v)
+	h.save(h.put(h.put(two, "b", 2), "c", 2))
+	h.start(h.put(one, "c", 3), "jack")
+	if a, b, c := h.get(h.again(one), "a"), h.get(h.again(one), "b"), h.get(h.again(one), "c"); fmt.Sprint(a, b, c) != "1 2 3" {
+		t.Errorf("after signing in: a %v, b %v, c %v; want 1 2 3", a, b, c)
+	}
+	full := h.put(h.visitor(), "k", strings.Repeat("x", session.MaxData-len(`{"k":""}`)))
+	h.save(full)
+	h.start(full, "jack")
+	if err := session.Put(full, "l", 1); !errors.Is(err, session.ErrTooLarge) {
+		t.Errorf("Put over the limit = %v, want ErrTooLarge", err)
 	}
 }

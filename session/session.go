@@ -21,7 +21,7 @@ var (
 	ErrDetached = errors.New("no session here: put a guard with carrier.Session in front of the handler")
 	// ErrTooLate: the answer has begun, and a visitor without a session would have to be given a cookie.
 	ErrTooLate = errors.New("the answer has begun: a new session cannot be given any more")
-	// ErrTooLarge: the session would hold more than [MaxBody].
+	// ErrTooLarge: the session would hold more than [MaxData], or more than [MaxIdentity] of an identity.
 	ErrTooLarge = errors.New("session too large")
 )
 
@@ -169,7 +169,7 @@ func Get[T any](s *Session, key string) (value T, ok bool, err error) {
 }
 
 // Put keeps value, in the form of encoding/json, under key. The error says why it cannot be kept: it has no such form, the key is empty or not UTF-8, the session
-// would be larger than [MaxBody] ([ErrTooLarge]), there is no session carrier ([ErrDetached]), or the answer has begun and there is no session
+// would hold more than [MaxData] ([ErrTooLarge]), there is no session carrier ([ErrDetached]), or the answer has begun and there is no session
 // yet ([ErrTooLate]). What is put after the answer has begun is stored when the handler returns.
 func Put[T any](s *Session, key string, value T) error {
 	raw, err := json.Marshal(value)
@@ -219,7 +219,7 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 	}
 	next := s.body
 	next.Data = data
-	if _, err := encode(next); err != nil {
+	if _, err := encode(body{Data: data}); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -233,16 +233,25 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 
 // encode returns b as a record holds it.
 func encode(b body) ([]byte, error) {
-	text, err := json.Marshal(b)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	case len(text) > MaxBody:
-		return nil, fmt.Errorf("%w: %d bytes, and %d is the limit", ErrTooLarge, len(text), MaxBody)
-	case !json.Valid(text): // JSON is written in any depth, and read to a depth of 10000: nobody could open the session any more
-		return nil, fmt.Errorf("%w: a value is nested too deeply", ErrInvalid)
+	data, rest := b.Data, b
+	rest.Data = nil
+	for _, part := range []struct {
+		value any
+		limit int
+	}{{data, MaxData}, {rest, MaxIdentity}} {
+		text, err := json.Marshal(part.value)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if len(text) > part.limit {
+			return nil, fmt.Errorf("%w: %d bytes, and %d is the limit", ErrTooLarge, len(text), part.limit)
+		}
 	}
-	return text, nil
+	text, err := json.Marshal(b)
+	if err == nil && !json.Valid(text) { // JSON is written in any depth, and read to a depth of 10000: nobody could open the session any more
+		err = fmt.Errorf("%w: a value is nested too deeply", ErrInvalid)
+	}
+	return text, err
 }
 
 // Discard forgets what was put and not yet stored.

@@ -182,7 +182,7 @@ func TestStartFails(t *testing.T) {
 		{"claims without a JSON form", t.Context(), gatehouse.WithClaims(gatehouse.Identity{Value: "jack"}, map[string]any{"f": func() {}}), session.Options{}, session.ErrInvalid},
 		{"claims that never end", t.Context(), gatehouse.WithClaims(gatehouse.Identity{Value: "jack"}, map[string]any{"n": endless()}), session.Options{}, session.ErrInvalid},
 		{"large claims", t.Context(), gatehouse.WithClaims(gatehouse.Identity{Value: "jack"}, map[string]any{"c": strings.Repeat("x", 64<<10)}), session.Options{}, session.ErrTooLarge},
-		{"claims too deep to be read again", t.Context(), gatehouse.WithClaims(gatehouse.Identity{Value: "jack"}, map[string]any{"c": deep}), session.Options{}, session.ErrInvalid},
+		{"claims too deep to be read again", t.Context(), gatehouse.WithClaims(gatehouse.Identity{Value: "jack"}, map[string]any{"c": deep}), session.Options{}, session.ErrTooLarge},
 		{"an identity that has expired", t.Context(), gatehouse.Identity{Value: "jack", ExpiresAt: noon.Add(-time.Hour)}, session.Options{}, session.ErrInvalid},
 		{"an identity that expires now", t.Context(), gatehouse.Identity{Value: "jack", ExpiresAt: noon}, session.Options{}, session.ErrInvalid},
 		{"an identity that has expired in 1970", t.Context(), gatehouse.Identity{Value: "jack", ExpiresAt: time.Unix(0, 0)}, session.Options{}, session.ErrInvalid},

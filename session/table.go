@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -198,10 +199,8 @@ func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o 
 	if s.table != t {
 		old, had = Record{}, body{}
 	}
-	if old.Subject == id.Value && t.overdue(old, had) { // as far as s knows: somebody else may have used it since
-		if _, _, err := t.find(ctx, old.Key); err != nil {
-			return err
-		}
+	if err := t.refresh(ctx, s, old, &had, id.Value); err != nil {
+		return err
 	}
 	b := body{Identity: storedIdentity(id, t.now()), UserAgent: printable(o.UserAgent), Carrier: o.Attributes, Until: t.until(id, o)}
 	if old.Subject == "" || old.Subject == id.Value {
@@ -224,6 +223,33 @@ func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o 
 	}
 	s.set(t, rec, b, secret)
 	t.cap(ctx, rec)
+	return nil
+}
+
+// refresh brings had, the body of the record that is about to be replaced, up to date, so that nothing is lost that another request has put since. Where both put the
+// same value, that of s counts. The error wraps gatehouse.ErrSession if the session was subject's, and has ended.
+func (t *Table) refresh(ctx context.Context, s *Session, old Record, had *body, subject string) error {
+	if old.Key.IsZero() || old.Subject != "" && old.Subject != subject {
+		return nil // there is none, or nothing of it comes along
+	}
+	_, b, err := t.find(ctx, old.Key)
+	if errors.Is(err, gatehouse.ErrSession) && old.Subject == "" {
+		return nil // what a visitor put goes on in the new session
+	}
+	if err != nil {
+		return err
+	}
+	data := maps.Clone(b.Data)
+	if data == nil {
+		data = map[string]json.RawMessage{}
+	}
+	for key := range s.dirty {
+		delete(data, key)
+		if value, ok := had.Data[key]; ok {
+			data[key] = value
+		}
+	}
+	had.Data = data
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 const (
@@ -15,7 +17,7 @@ const (
 
 // PasswordHash returns the hash of the user's password for a log-in, as the table has it. It is empty, without an error, if the user is unknown or disabled
 // or has none: give the empty hash to passwd.Hasher.Login then, which does the same work for it and refuses, so that the time of an answer tells nothing. An
-// error means that the database could not be asked.
+// error means that the database could not be asked, and wraps gatehouse.ErrUnavailable.
 func (p *Policy) PasswordHash(ctx context.Context, username string) (hash string, err error) {
 	err = p.each(ctx, hashQuery, username, func(rows *sql.Rows) error {
 		var found string
@@ -51,11 +53,11 @@ func (p *Policy) SetPasswordHash(ctx context.Context, username, oldHash, newHash
 	}
 	result, err := p.db.ExecContext(ctx, setHash, newHash, username, oldHash)
 	if err != nil {
-		return false, fmt.Errorf("sqlpolicy: the password could not be stored: %w", err)
+		return false, fmt.Errorf("sqlpolicy: the password could not be stored: %w: %w", gatehouse.ErrUnavailable, err)
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("sqlpolicy: the password may or may not have been stored: %w", err)
+		return false, fmt.Errorf("sqlpolicy: the password may or may not have been stored: %w: %w", gatehouse.ErrUnavailable, err)
 	}
 	return n > 0, nil
 }

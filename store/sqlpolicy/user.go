@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 // maxName is the length, in bytes, that no username exceeds: 256 characters.
@@ -72,7 +74,7 @@ func (p *Policy) each(ctx context.Context, query, name string, row func(*sql.Row
 	if err == nil || refusesText(err) {
 		return nil
 	}
-	return fmt.Errorf("sqlpolicy: the users could not be read: %w", err)
+	return fmt.Errorf("sqlpolicy: the users could not be read: %w: %w", gatehouse.ErrUnavailable, err)
 }
 
 func forEach(ctx context.Context, db *sql.DB, query, name string, row func(*sql.Rows) error) error {
