@@ -157,15 +157,19 @@ func TestUpstreamCannotSetOurCookie(t *testing.T) {
 		return b.String()
 	}
 	for _, first := range []string{"HTTP/1.1 200 OK\r\n", "HTTP/1.1 302 Found\r\nLocation: /\r\n", "HTTP/1.1 401 Unauthorized\r\n", "HTTP/1.1 500 Internal Server Error\r\n"} {
-		h := build(t, plan{guard: d.withSessions(), reply: says(true, first+head(evil)+head(good)+"Content-Length: 2\r\n\r\nok")})
+		h := build(t, plan{guard: d.withSessions(), reply: says(true, first+"Cache-Control: public\r\nVary: Accept\r\n"+head(evil)+head(good)+"Content-Length: 2\r\n\r\nok")})
 		for _, who := range []string{jack, d.signIn(t, "amy"), stale} {
 			got := once(t, h.addr, request("GET /public/a", who))
 			var want []string
 			for _, line := range good {
 				want = append(want, line, line)
 			}
+			caching := "public"
 			if who == stale {
-				want = append(want, cleared)
+				want, caching = append(want, cleared), "no-store"
+			}
+			if got.header.Get("Cache-Control") != caching || !strings.Contains(strings.Join(got.header["Vary"], ", "), "Cookie") {
+				t.Errorf("%s as %.20s: Cache-Control %q, Vary %q: want %s, and Cookie", firstLine(first), who, got.header.Get("Cache-Control"), got.header["Vary"], caching)
 			}
 			if got.body != "ok" || !slices.Equal(got.header["Set-Cookie"], want) {
 				t.Errorf("%s as %.20s: Set-Cookie = %q, want %q", firstLine(first), who, got.header["Set-Cookie"], want)

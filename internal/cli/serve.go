@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -129,11 +130,14 @@ func (l standardLog) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// watch looks after the files of the configuration in use. It begins before they are first read, so that no change is missed; those that turn
-// out to be none are told apart by their content.
+// watch looks after the files of the configuration in use. It has begun when it returns, before they are first read, so that no change is missed; those
+// that turn out to be none are told apart by their content.
 func (s *server) watch(ctx context.Context) (changed, ended chan struct{}) {
 	changed, ended = make(chan struct{}, 1), make(chan struct{})
+	begun := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
 	files := func() []string {
+		defer begin()
 		if h := s.house.Load(); h != nil {
 			return s.watched(h)
 		}
@@ -143,6 +147,7 @@ func (s *server) watch(ctx context.Context) (changed, ended chan struct{}) {
 		defer close(ended)
 		listen.Watch(ctx, files, reloadPoll, func() { changed <- struct{}{} })
 	}()
+	<-begun
 	return changed, ended
 }
 

@@ -68,6 +68,7 @@ func (s *server) load(ctx context.Context) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.content = contentOf(s.watched(h)) // at once: what changes from now on, while a store is opened too, is another configuration
 	result := h.test()
 	if len(result.Failures) > 0 {
 		h.close()
@@ -78,7 +79,6 @@ func (s *server) load(ctx context.Context) (*house, error) {
 		return nil, err
 	}
 	h.tested = result.Passed
-	h.content = contentOf(s.watched(h))
 	return h, nil
 }
 

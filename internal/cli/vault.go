@@ -25,6 +25,8 @@ const (
 	// probeEvery is how often a running server asks its store whether it is there, and so how late /readyz may say that it is not.
 	probeEvery   = 2 * time.Second
 	probeTimeout = 5 * time.Second
+	// sqlTimeout bounds what a request waits for PostgreSQL; Redis and SQLite have bounds of their own that are no longer.
+	sqlTimeout = 5 * time.Second
 )
 
 // A vault is where the sessions of a server are. It is opened once, by the first configuration that needs it, and outlives reloads.
@@ -85,7 +87,7 @@ func redisOptions(c config.Redis) (redis.Options, error) {
 }
 
 func (v *vault) openPostgres(ctx context.Context, address string) error {
-	db, err := postgres.Open(ctx, address)
+	db, err := postgres.Open(ctx, address, postgres.Timeout(sqlTimeout))
 	if err != nil {
 		return err
 	}
