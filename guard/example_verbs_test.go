@@ -241,3 +241,92 @@ func ExampleGuard_RequireRole() {
 	// GET /basic: 200 ok
 	// GET /admin: 403 forbidden
 }
+
+// The in-handler form of Require returns the caller.
+func ExampleRequire() {
+	h := newTokens().Handler(guard.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		caller, err := guard.Require(r)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprint(w, caller.Subject, " ", caller.Kind)
+		return err
+	}))
+	call(h, "GET", "/", "Token token1")
+	call(h, "GET", "/", "")
+	// Output:
+	// GET /: 200 m-1 user
+	// GET /: 401 no_credential
+}
+
+// newTokens returns a guard without rules: its handlers say what they need.
+func newTokens() *guard.Guard {
+	return must(guard.New(guard.Config{Carriers: []carrier.Carrier{carrier.Header("Token", byToken)}, Policy: guard.AsSubject{},
+		Roles: policy.RoleList("basic", "admin")}))
+}
+
+func ExampleRequireRole() {
+	h := newTokens().Handler(guard.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+		_, err := guard.RequireRole(r, "admin")
+		return err
+	}))
+	call(h, "GET", "/", "Token token1")
+	// Output:
+	// GET /: 403 forbidden
+}
+
+func ExampleUserID() {
+	h := newTokens().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "%q", guard.UserID(r)) }))
+	call(h, "GET", "/", "Token token2")
+	call(h, "GET", "/", "")
+	// Output:
+	// GET /: 200 "m-2"
+	// GET /: 200 ""
+}
+
+// Several questions at once: a policy over a database answers them with one query.
+func ExamplePermitsEach() {
+	g := must(guard.New(guard.Config{Carriers: []carrier.Carrier{carrier.Header("Token", byToken)}, Policy: must(policy.NewDictionary(policy.DictionaryConfig{
+		Users: map[string]policy.User{"m-1": {Permissions: []string{"films.*"}}}, Anonymous: []string{"news.read"},
+	}))}))
+	h := g.Handler(guard.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		answers, err := guard.PermitsEach(r, nil, "news.read", "films.read", "users.read")
+		fmt.Fprint(w, answers)
+		return err
+	}))
+	call(h, "GET", "/", "Token token1")
+	call(h, "GET", "/", "")
+	// Output:
+	// GET /: 200 [true true false]
+	// GET /: 200 [true false false]
+}
+
+// What a handler returns is answered as the guard answers: a wrong password as 401, a check that cannot be made as 503, anything else as 500 without a word of it.
+func ExampleHandle() {
+	faults := map[string]error{"/login": gatehouse.ErrLogin, "/busy": gatehouse.ErrUnavailable, "/bug": errors.New("row 7 of users")}
+	h := newTokens().Handler(guard.Handle(func(_ http.ResponseWriter, r *http.Request) error { return faults[r.URL.Path] }))
+	call(h, "POST", "/login", "")
+	call(h, "GET", "/busy", "")
+	call(h, "GET", "/fine", "")
+	// Output:
+	// POST /login: 401 invalid_credentials
+	// GET /busy: 503 unavailable
+	// GET /fine: 200
+}
+
+// Fail is for handlers that answer by themselves.
+func ExampleFail() {
+	h := newTokens().Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := guard.Require(r); err != nil {
+			w.Header().Set("X-Why", "nobody is signed in")
+			guard.Fail(w, r, err)
+			return
+		}
+		fmt.Fprint(w, "welcome")
+	}))
+	call(h, "GET", "/", "")
+	call(h, "GET", "/", "Token token1")
+	// Output:
+	// GET /: 401 no_credential
+	// GET /: 200 welcome
+}
