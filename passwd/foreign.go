@@ -193,5 +193,13 @@ func parseSHACrypt(hash string, _ []Pepper) (stored, error) {
 	if err != nil {
 		return stored{}, malformed("it begins like " + format + " and is damaged")
 	}
-	return foreign(format, fmt.Sprintf("rounds=%d", rounds), 1, 1, digest.MatchAdvanced), nil
+	match := func(password string) (bool, error) {
+		ok, err := digest.MatchAdvanced(password[:min(len(password), shaCryptMost)])
+		return ok && len(password) <= shaCryptMost, err
+	}
+	return foreign(format, fmt.Sprintf("rounds=%d", rounds), 1, 1, match), nil
 }
+
+// shaCryptMost is the length in bytes over which a password is wrong for SHA-crypt, at the cost of one of this length. SHA-crypt hashes the password in each
+// round, so that the work grows with what a stranger sends (CVE-2016-20013): twelve times, from 8 bytes to MaxBytes.
+const shaCryptMost = 256
