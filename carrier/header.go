@@ -64,6 +64,14 @@ func (c *HeaderCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.I
 // Forget implements [Carrier]: there is nothing to take away.
 func (c *HeaderCarrier) Forget(http.ResponseWriter, *http.Request) error { return nil }
 
+// Ambient implements [Ambient]: what a browser has asked its user for, or knows of the user's machine, it sends with every page's requests.
+func (c *HeaderCarrier) Ambient() (ambient, secure bool) {
+	for _, scheme := range []string{"Basic", "Digest", "Negotiate", "NTLM"} {
+		ambient = ambient || strings.EqualFold(c.scheme, scheme)
+	}
+	return ambient, false
+}
+
 // Challenge implements [Challenger].
 func (c *HeaderCarrier) Challenge(realm string) problem.Challenge {
 	return problem.Challenge{Scheme: c.scheme, Realm: realm, OAuth: true}
