@@ -3,7 +3,7 @@
 // development, and for a program of one process whose users may sign in again after each start.
 //
 //	sessions := session.New(memory.Sessions(), session.Config{})
-//	go sessions.KeepPruned(ctx, time.Minute)
+//	go sessions.KeepPruned(ctx, time.Tick(time.Minute))
 //
 // Overdue sessions stay in memory until they are presented again or pruned, so a server that runs for long keeps itself pruned.
 package memory
