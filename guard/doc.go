@@ -35,7 +35,8 @@
 // tighten.
 //
 // A request with a credential that browsers send by themselves, a cookie or Basic, is refused if another site has made it: unsafe methods, and the handshake of a WebSocket
-// ([net/http.CrossOriginProtection]). Config.Origins lists the other origins that may.
+// ([net/http.CrossOriginProtection]). So is an unsafe request of another site that signs somebody in or out, or that changes the session of a visitor. Config.Origins lists the
+// other origins that may.
 //
 // A request is judged in one order: canonical form, rule, credential, principal, decision. What is not canonical is 400; without a
 // credential the answer is 401, with a bad one 401 or 400, without the right 403; on a path that no rule knows 404, or 401 for the

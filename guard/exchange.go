@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"reflect"
 
@@ -20,6 +21,7 @@ type exchange struct {
 	identity gatehouse.Identity // what the carriers found; its Value is empty for the anonymous caller
 	allowed  bool               // the verdict is complete, and the request may pass
 	kept     *kept              // nil without a carrier that keeps something
+	judged   *http.Request      // as it came
 }
 
 // kept is what is stored before the answer begins.
@@ -85,13 +87,26 @@ func exchangeFor(r *http.Request, v *Verdict) *exchange {
 }
 
 // passed reports whether the request has been judged by g.
-func (x *exchange) passed(g *Guard) bool {
+func (x *exchange) passed(g *Guard) bool { return x.of(g) != nil }
+
+// of returns the exchange of g, or nil.
+func (x *exchange) of(g *Guard) *exchange {
 	for ; x != nil; x = x.outer {
 		if x.guard == g {
-			return true
+			return x
 		}
 	}
-	return false
+	return nil
+}
+
+// covers reports whether g has judged r, and has not to judge it again. A request that a handler has made, with the context of its own, is another one, which rules may
+// refuse. One whose path a mux has cut is not.
+func (x *exchange) covers(g *Guard, r *http.Request) bool {
+	x = x.of(g)
+	if x == nil {
+		return false
+	}
+	return g.open || x.judged.Method == r.Method && x.judged.Host == r.Host && x.judged.RequestURI == r.RequestURI
 }
 
 // principal returns who the exchange's guard has found, the anonymous principal of a nil exchange.
@@ -123,6 +138,16 @@ func (x *exchange) inherits(c carrier.Carrier) bool {
 		}
 	}
 	return false
+}
+
+// unknown returns why the guards around do not know the caller, if it is for another reason than that there is no credential.
+func (x *exchange) unknown() error {
+	for y := x.outer; y != nil; y = y.outer {
+		if err := y.verdict.unknown; err != nil && !errors.Is(err, gatehouse.ErrAnonymous) {
+			return err
+		}
+	}
+	return nil
 }
 
 // serve lets next answer a request that may pass.

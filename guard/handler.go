@@ -15,7 +15,8 @@ import (
 // principal in their context. Bodies over the limit are refused after the decision. CORS preflights are answered before it. With a
 // carrier that keeps something, such as a session's data, the ResponseWriter is wrapped, so that it is stored before the first byte.
 //
-// Around a handler that stands behind g already it does nothing. Behind another guard it judges as well, so that both must let the request pass: the caller is
+// Around a handler that stands behind g already it does nothing, unless g has rules and the request is another one, with a method, host or target of its own, that
+// a handler has made from the one that was judged: that one is judged as well. Behind another guard it judges as well, so that both must let the request pass: the caller is
 // who the outer guard has found, and a credential that only g finds must stand for the same one.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +25,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			return
 		}
 		outer := exchangeOf(r.Context())
-		if outer.passed(g) {
+		if outer.covers(g, r) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -39,7 +40,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		if g.vary != nil {
 			w.Header()["Vary"] = append(w.Header()["Vary"], g.vary...)
 		}
-		x := &exchange{Context: r.Context(), guard: g, outer: outer}
+		x := &exchange{Context: r.Context(), guard: g, outer: outer, judged: r}
 		x.kept = newKept(x)
 		r = r.WithContext(x)
 		g.judge(r, &x.verdict, nil)

@@ -250,9 +250,10 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		return gatehouse.Identity{}, gatehouse.ErrDuplicate
 	}
 	var f findings
-	x := exchangeFor(r, v)
+	x, inherits := exchangeFor(r, v), false
 	for i := range g.carriers {
 		if x.inherits(g.carriers[i].Carrier) {
+			inherits = true
 			continue // an outer guard has asked it
 		}
 		id, err := g.ask(r, i)
@@ -267,6 +268,10 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		return g.inherit(id, &f, v)
 	}
 	if err := f.sum(); err != nil {
+		if inherits && errors.Is(err, gatehouse.ErrAnonymous) && x.unknown() != nil {
+			v.step(StageCredential, "", "unusable, as the guard around has found", nil)
+			return gatehouse.Identity{}, x.unknown()
+		}
 		if f.found > 1 {
 			v.step(StageCredential, "", "more than one carrier found one", nil)
 		}
@@ -294,6 +299,7 @@ func (g *Guard) inherit(id gatehouse.Identity, f *findings, v *Verdict) (gatehou
 type findings struct {
 	id          gatehouse.Identity // of the good credential
 	found       int                // credentials, good and bad
+	ended       error              // a session that has ended is one of them
 	bad         error              // what is wrong with one of them
 	unchecked   error              // why a carrier could not say anything
 	otherScheme bool
@@ -312,6 +318,9 @@ func (f *findings) add(id gatehouse.Identity, err error) string {
 		f.unchecked = err
 		return "could not be checked"
 	}
+	if errors.Is(err, gatehouse.ErrSession) {
+		f.ended = err
+	}
 	f.found, f.bad = f.found+1, err
 	return "refused"
 }
@@ -319,6 +328,8 @@ func (f *findings) add(id gatehouse.Identity, err error) string {
 // sum returns nil if there is exactly one credential, and it is good. What is certain comes before what could not be checked.
 func (f *findings) sum() error {
 	switch {
+	case f.found > 1 && f.ended != nil:
+		return fmt.Errorf("%w, besides: %w", gatehouse.ErrDuplicate, f.ended) // whose cookie is taken away: scripts cannot leave it out
 	case f.found > 1:
 		return gatehouse.ErrDuplicate
 	case f.unchecked != nil && !errors.Is(f.bad, gatehouse.ErrDuplicate):

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/problem"
@@ -81,9 +83,12 @@ func (w *keptWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		if w.setsCookie() {
 			return nil, nil, errCookieLost
 		}
+	}
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil && !w.begun { // over HTTP/2 there is nothing to take over, and the handler has to answer in another way
 		w.started(http.StatusSwitchingProtocols)
 	}
-	return http.NewResponseController(w.ResponseWriter).Hijack()
+	return conn, rw, err
 }
 
 // setsCookie reports whether the answer sets a cookie of the carriers.
@@ -121,6 +126,9 @@ func (w *keptWriter) started(status int) {
 	w.exchange.kept.session.Begin()
 }
 
+// finishTimeout bounds what is stored after the answer: nobody waits for it any more.
+const finishTimeout = 10 * time.Second
+
 // finish is called when the handler has returned. What was put after the answer had begun is stored now; that it could not be is all that is left to say.
 func (w *keptWriter) finish() {
 	if !w.begun {
@@ -130,6 +138,10 @@ func (w *keptWriter) finish() {
 	if w.failed != nil {
 		return
 	}
+	// The usual end of a stream is that the client goes away, and its context with it. What was put then is to be stored all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.request.Context()), finishTimeout)
+	defer cancel()
+	w.request = w.request.WithContext(ctx)
 	if err := w.keep(w.status); err != nil {
 		w.exchange.guard.logger.LogAttrs(w.request.Context(), slog.LevelError, "what a handler put into the session after its answer had begun could not be stored",
 			slog.Any("error", err))
@@ -138,6 +150,9 @@ func (w *keptWriter) finish() {
 
 func (w *keptWriter) keep(status int) (err error) {
 	defer recovered("carrier", &err)
+	if err := w.checkOrigin(status); err != nil {
+		return err
+	}
 	for _, k := range w.exchange.kept.keepers {
 		if err := k.Keep(w.ResponseWriter, w.request, status); err != nil {
 			return fmt.Errorf("guard: %w", err)
@@ -146,8 +161,21 @@ func (w *keptWriter) keep(status int) (err error) {
 	return nil
 }
 
+// checkOrigin keeps other sites from changing the session of a visitor, and from putting one in the place of a session whose cookie the browser has not sent along (SameSite):
+// its owner would be signed out, and sign in again in a session that somebody else has filled. Whoever is signed in was checked before.
+func (w *keptWriter) checkOrigin(status int) error {
+	x := w.exchange
+	if status >= http.StatusInternalServerError || !x.kept.opens || !x.principal().IsAnonymous() || !x.kept.session.Changed() {
+		return nil
+	}
+	return x.checkOrigin(w.request)
+}
+
 // keepProblem is the answer when something could not be stored.
 func keepProblem(err error) *problem.Problem {
+	if p, ok := errors.AsType[*problem.Problem](err); ok && p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, session.ErrConflict):
 		return problem.Wrap(problem.SessionConflict, err)

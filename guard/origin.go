@@ -46,8 +46,9 @@ func (c crossOrigin) check(r *http.Request, secure bool) error {
 	if err := c.protection.Check(q); err != nil {
 		return err
 	}
-	// CrossOriginProtection compares hosts where a browser does not send Sec-Fetch-Site, and leaves the scheme to HSTS.
-	if len(origins) == 1 && (secure || r.TLS != nil) && strings.HasPrefix(origins[0], "http://") && !slices.Contains(c.trusted, origins[0]) {
+	// CrossOriginProtection compares hosts where a browser does not send Sec-Fetch-Site, and leaves the scheme to HSTS. A browser that does send it has
+	// compared the schemes.
+	if r.Header.Get("Sec-Fetch-Site") == "" && len(origins) == 1 && (secure || r.TLS != nil) && strings.HasPrefix(origins[0], "http://") && !slices.Contains(c.trusted, origins[0]) {
 		return errPlainOrigin
 	}
 	return nil
@@ -81,4 +82,20 @@ func (g *Guard) checkOrigin(r *http.Request, v *Verdict) *problem.Problem {
 		return problem.Wrap(problem.CrossOrigin, err)
 	}
 	return nil
+}
+
+// checkOrigin refuses a request that another site has made and that is about to sign somebody in or out, or to change a visitor's session: there is no credential
+// then that was checked before. An origin counts as trusted only if each guard around trusts it, since it may be a carrier of any of them that acts.
+func (x *exchange) checkOrigin(r *http.Request) error {
+	for y := x; y != nil; y = y.outer {
+		if err := y.guard.origins.check(r, y.guard.secure()); err != nil {
+			return problem.Wrap(problem.CrossOrigin, err)
+		}
+	}
+	return nil
+}
+
+// secure reports whether a carrier hands out what travels over TLS only.
+func (g *Guard) secure() bool {
+	return slices.ContainsFunc(g.carriers, func(c namedCarrier) bool { return c.ambient && c.secure })
 }

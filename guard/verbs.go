@@ -85,8 +85,8 @@ func (x *exchange) remember(w http.ResponseWriter, r *http.Request, id gatehouse
 	if id.Value == "" {
 		return fmt.Errorf("guard: the identity has no value: %w", session.ErrInvalid)
 	}
-	if err := x.guard.origins.check(r, false); err != nil { // signing somebody in as somebody else is an attack, too
-		return problem.Wrap(problem.CrossOrigin, err)
+	if err := x.checkOrigin(r); err != nil { // signing somebody in as somebody else is an attack, too
+		return err
 	}
 	for y := x; y != nil; y = y.outer {
 		for _, c := range y.guard.carriers {
@@ -110,9 +110,6 @@ func verbProblem(err error) error {
 		if errors.Is(err, own) {
 			return err
 		}
-	}
-	if p, ok := errors.AsType[*problem.Problem](err); ok {
-		return p
 	}
 	return keepProblem(err)
 }
@@ -143,8 +140,8 @@ func (x *exchange) forget(w http.ResponseWriter, r *http.Request) error {
 		return &problem.Problem{Code: problem.MethodNotAllowed, Allow: []string{http.MethodPost},
 			Err: fmt.Errorf("guard: Forget in a handler of %s: let the log-out button send a POST", r.Method)}
 	}
-	if err := x.guard.origins.check(r, false); err != nil {
-		return problem.Wrap(problem.CrossOrigin, err)
+	if err := x.checkOrigin(r); err != nil {
+		return err
 	}
 	var errs []error
 	for y := x; y != nil; y = y.outer {
