@@ -12,11 +12,11 @@ import (
 )
 
 // minRows keeps rows from vanishing. It goes up when rows are added.
-const minRows = 613
+const minRows = 614
 
-// capabilities are the parts of the system that a row may wait for. The gate is none of them: it is there, with all its tests.
+// capabilities are the parts of the system that a row may wait for. The gate and sessions are none of them: they are there, with all their tests.
 var capabilities = []string{
-	"sessions", "tokens", "accounts", "openapi", "spa", "cluster", "mfa", "federation", "oauth-provider", "audit", "packaging",
+	"tokens", "accounts", "openapi", "spa", "cluster", "mfa", "federation", "oauth-provider", "audit", "packaging",
 }
 
 // A threat is one row of docs/threats.md.
@@ -204,8 +204,9 @@ func TestRowFaults(t *testing.T) {
 		{"V8.2.1", "x", "`policy.TestNothing`", []string{"there is no TestNothing in the tests of policy"}},
 		{"V8.2.1", "x", "`guard.TestCanonical`", []string{"in the tests of guard"}},
 		{"V8.2.1", "x", "`policy.TestCanonical/unknown`", []string{"there is no TestCanonical/unknown in"}},
-		{"V8.2.1a", "x", "pending: sessions", nil},
+		{"V8.2.1a", "x", "pending: tokens", nil},
 		{"V8.2.1", "x", "pending: gate", []string{`"gate" is none of`}},
+		{"V8.2.1", "x", "pending: sessions", []string{`"sessions" is none of`}},
 		{"V8.2.1", "x", "pending: later", []string{`"later" is none of`}},
 		{"V8.2.1", "x", "pending: spa, `policy.TestCanonical`", []string{"is none of"}},
 		{"V8.2.1", "x", "pending:", []string{"is neither a test"}},
