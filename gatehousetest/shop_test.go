@@ -97,7 +97,7 @@ func shelves() http.Handler {
 			return say(w, fmt.Sprint(session.Put(s, "channel", make(chan int)), "; ", s.Keys()))
 		},
 		"put-too-much": func(w http.ResponseWriter, _ *http.Request, s *session.Session) error {
-			return say(w, fmt.Sprint(errors.Is(session.Put(s, "much", strings.Repeat("x", session.MaxBody)), session.ErrTooLarge), "; ", s.Keys()))
+			return say(w, fmt.Sprint(errors.Is(session.Put(s, "much", strings.Repeat("x", session.MaxData)), session.ErrTooLarge), "; ", s.Keys()))
 		},
 		"get-as-number": func(w http.ResponseWriter, _ *http.Request, s *session.Session) error {
 			n, ok, err := session.Get[int](s, "a")

@@ -112,12 +112,12 @@ func testCopies(s *suite) {
 
 // testBodies: a body is bytes, and comes back as it was, through Create, Update, Get and List.
 func testBodies(s *suite) {
-	random := make([]byte, session.MaxBody)
+	random := make([]byte, (session.MaxData + session.MaxIdentity))
 	rand.Read(random)
 	bodies := map[string][]byte{
 		"empty": {}, "one NUL": {0}, "no UTF-8": {0xff, 0xfe, 0xc0, 0x80}, "JSON with spaces and a key twice": []byte("{ \"a\" : 1,\n\"a\":1.0 }\n"),
 		"an escaped NUL": []byte(`{"a":"\u0000"}`), "half a surrogate": []byte(`{"a":"\ud800"}`), "hexadecimal": []byte(`\x616e6e61`), "a large number": []byte(`{"n":12345678901234567890}`),
-		"a byte order mark": []byte("\ufeff{}"), "line ends": []byte("a\r\nb\rc\n"), "64 KiB at random": random, "64 KiB of NULs": make([]byte, session.MaxBody),
+		"a byte order mark": []byte("\ufeff{}"), "line ends": []byte("a\r\nb\rc\n"), "64 KiB at random": random, "64 KiB of NULs": make([]byte, (session.MaxData + session.MaxIdentity)),
 	}
 	for name, text := range bodies {
 		rec := s.record(name)

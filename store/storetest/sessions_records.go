@@ -13,7 +13,7 @@ func testRoundTrip(s *suite) {
 	empty := s.record("anna")
 	empty.Body = nil
 	large := s.record("anna")
-	large.Body = bytes.Repeat([]byte("\x00\xff'\"\\\r\n%s"), session.MaxBody/8)[:session.MaxBody]
+	large.Body = bytes.Repeat([]byte("\x00\xff'\"\\\r\n%s"), (session.MaxData+session.MaxIdentity)/8)[:(session.MaxData + session.MaxIdentity)]
 	elsewhere := s.record("anna")
 	elsewhere.Created = elsewhere.Created.In(time.FixedZone("UTC+14", 14*3600))
 	elsewhere.Seen = elsewhere.Seen.UTC()
