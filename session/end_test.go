@@ -105,3 +105,20 @@ func TestNothingIsLostAtSigningIn(t *testing.T) {
 		t.Errorf("Put over the limit = %v, want ErrTooLarge", err)
 	}
 }
+
+// keeps is a store that does not do what it says.
+type keeps struct{ session.Store }
+
+func (keeps) Delete(context.Context, session.Key) error { return nil }
+
+// TestEndOfAStoreThatLies is an error: nobody is told that a session has ended which is still there, and nobody waits for ever.
+func TestEndOfAStoreThatLies(t *testing.T) {
+	table := session.New(keeps{newStore()}, session.Config{})
+	var s session.Session
+	if err := table.Start(t.Context(), &s, gatehouse.Identity{Value: "jack"}, session.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.End(t.Context(), &s); err == nil || s.Subject() != "jack" {
+		t.Errorf("End = %v, and the session is %q's", err, s.Subject())
+	}
+}

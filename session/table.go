@@ -441,27 +441,41 @@ func (t *Table) End(ctx context.Context, s *Session) error {
 	return nil
 }
 
+// maxHeirs bounds how often end looks for what a session was renewed to: a store that keeps what it is told to delete must not keep a request for ever.
+const maxHeirs = 16
+
 // end deletes rec, and what has come of it: a request that renewed the session at the same time must not leave it alive under another id. Once a link of
 // the lineage is deleted, nobody can renew it, so what is there is all that there will be.
 func (t *Table) end(ctx context.Context, rec Record, b body) error {
 	if err := t.store.Delete(ctx, rec.Key); err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
-	for heirs := rec.Subject != ""; heirs; {
-		list, err := t.live(ctx, rec.Subject)
-		if err != nil {
+	if rec.Subject == "" {
+		return nil // visitors' sessions are not renewed
+	}
+	for range maxHeirs {
+		heirs, err := t.endHeirs(ctx, rec.Subject, b.lineage(rec.ID))
+		if err != nil || heirs == 0 {
 			return err
 		}
-		heirs = false
-		for _, f := range list {
-			if f.body.lineage(f.ID) != b.lineage(rec.ID) {
-				continue
-			}
-			heirs = true // it may have been renewed before it was deleted here
-			if err := t.store.Delete(ctx, f.Key); err != nil {
-				return fmt.Errorf("session: %w", err)
-			}
+	}
+	return errors.New("session: it is still there after it was deleted, again and again")
+}
+
+// endHeirs deletes the sessions of subject that are of the lineage, and returns how many it found.
+func (t *Table) endHeirs(ctx context.Context, subject, lineage string) (heirs int, err error) {
+	list, err := t.live(ctx, subject)
+	if err != nil {
+		return 0, err
+	}
+	for _, f := range list {
+		if f.body.lineage(f.ID) != lineage {
+			continue
+		}
+		heirs++ // which may have been renewed before it was deleted here
+		if err := t.store.Delete(ctx, f.Key); err != nil {
+			return heirs, fmt.Errorf("session: %w", err)
 		}
 	}
-	return nil
+	return heirs, nil
 }

@@ -116,7 +116,7 @@ var faults = []fault{
 			return b.naive.Create(ctx, rec, replaces)
 		}
 	}},
-	{"what is gone need not be replaced", "Replace RandomSteps ParallelReplace ReplaceAgainstDeleteAll TableEnds TableRenewAgainstEndAll", func(b *broken) {
+	{"what is gone need not be replaced", "Replace RandomSteps ParallelReplace ReplaceAgainstDeleteAll", func(b *broken) {
 		b.create = func(ctx context.Context, rec session.Record, replaces session.Key) error {
 			if _, ok := b.peek(replaces); !ok {
 				replaces = session.Key{}
