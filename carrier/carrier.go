@@ -40,7 +40,8 @@ type Varier interface {
 }
 
 // An Ambient carrier is one whose credential browsers attach to requests by themselves, whichever page makes them: cookies, and Basic. The guard refuses
-// requests with such a credential that another site has caused.
+// requests with such a credential that another site has caused, and with one of a carrier that does not say: a carrier of a program's own that reads what scripts have to
+// send says false.
 type Ambient interface {
 	// Ambient reports whether the credential is ambient, and whether it travels over TLS only, so that a page of plain http is another site.
 	Ambient() (ambient, secure bool)

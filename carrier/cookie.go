@@ -90,7 +90,9 @@ type cookie struct {
 func newCookie(opts []CookieOption) (cookie, error) {
 	c := cookie{name: DefaultCookie, sameSite: http.SameSiteLaxMode, path: "/"}
 	for _, opt := range opts {
-		opt(&c)
+		if opt != nil { // as of a CookieFor whose error nobody has looked at: then the cookie is the safe one
+			opt(&c)
+		}
 	}
 	if c.path == "" {
 		c.path = "/"

@@ -17,8 +17,8 @@ type FuncCarrier struct {
 // Func returns a carrier that finds the credential with get and proves it with find. get returns gatehouse.ErrAnonymous, or an empty
 // credential, if there is none; ErrMalformed, ErrCredential or ErrForbidden pick the answers 400, 401 and 403; any other error and a panic
 // mean that the request could not be checked (503). Where get proves what it returns, find is [Verified].
-// from names the header fields that get reads, so that they are neither forwarded to an upstream nor shown in the text of its errors, and so that a credential in
-// Cookie is refused where another site has caused the request. Func panics if get or find is nil.
+// from names the header fields that get reads, so that they are neither forwarded to an upstream nor shown in the text of its errors. If they contain
+// Cookie, or there is none, a browser may send the credential by itself, and it is refused where another site has caused the request. Func panics if get or find is nil.
 func Func(get func(*http.Request) (credential string, err error), find Lookup, from ...string) *FuncCarrier {
 	if get == nil || find == nil {
 		panic("carrier.Func: the function or its look-up is nil")
@@ -58,8 +58,9 @@ func (c *FuncCarrier) Remember(http.ResponseWriter, *http.Request, gatehouse.Ide
 // Forget implements [Carrier]: there is nothing to take away.
 func (c *FuncCarrier) Forget(http.ResponseWriter, *http.Request) error { return nil }
 
-// Ambient implements [Ambient]: a function that was said to read Cookie has what browsers send by themselves.
+// Ambient implements [Ambient]: a function that reads Cookie, or what Func was not told of, such as a client's certificate, may have what browsers send by themselves.
 func (c *FuncCarrier) Ambient() (ambient, secure bool) {
+	ambient = len(c.headers) == 0
 	for _, name := range c.headers {
 		ambient = ambient || FoldName(name) == "Cookie"
 	}

@@ -139,6 +139,9 @@ func (c *NamedHeaderCarrier) Challenge(realm string) problem.Challenge {
 // Vary implements [Varier].
 func (c *NamedHeaderCarrier) Vary() []string { return []string{c.name} }
 
+// Ambient implements [Ambient]: only scripts send such a field, and to other origins only if those allow it.
+func (c *NamedHeaderCarrier) Ambient() (ambient, secure bool) { return false, false }
+
 // Strip implements [Stripper]: it removes the field and every spelling of it that a CGI-like upstream would read as the same.
 func (c *NamedHeaderCarrier) Strip(h http.Header) { strip(h, c.name) }
 

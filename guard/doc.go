@@ -18,7 +18,8 @@
 // handler; the functions of the same names, in one. With a carrier of sessions they sign callers in and out:
 //
 //	sessions := session.New(memory.Sessions(), session.Config{})
-//	g, err := guard.New(guard.Config{Carriers: []carrier.Carrier{carrier.Session(sessions)}, Policy: users})
+//	cookie, notice, err := carrier.CookieFor(addr, publicURL, false) // without it the cookie is for TLS only, and programs lose it on http://127.0.0.1
+//	g, err := guard.New(guard.Config{Carriers: []carrier.Carrier{carrier.Session(sessions, cookie)}, Policy: users})
 //	mux.Handle("POST /login", guard.Handle(func(w http.ResponseWriter, r *http.Request) error {
 //		id, err := checkPassword(r) // gatehouse.ErrLogin if it is wrong
 //		if err != nil {

@@ -112,6 +112,7 @@ type namedCarrier struct {
 	carrier.Carrier
 	name            string
 	ambient, secure bool
+	unsaid          bool // whether it is ambient: then it counts as that for the cross-origin check
 }
 
 // New returns a guard. It fails if c lacks something without which every answer would be a guess.
@@ -213,6 +214,8 @@ func (g *Guard) addCarrier(c namedCarrier) error {
 	}
 	if a, ok := c.Carrier.(carrier.Ambient); ok {
 		c.ambient, c.secure = a.Ambient()
+	} else {
+		c.unsaid = true
 	}
 	if k, ok := c.Carrier.(carrier.Keeper); ok {
 		g.keepers = append(g.keepers, k)

@@ -205,7 +205,7 @@ func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, a
 		v.step(StagePolicy, "", "not resolved", err)
 		v.Principal = gatehouse.Anonymous()
 	}
-	v.unknown, v.ambient = err, false
+	v.unknown, v.ambient, v.unsaid = err, false, false
 	switch {
 	case errors.Is(err, gatehouse.ErrDuplicate), errors.Is(err, gatehouse.ErrForbidden):
 		return credentialProblem(err) // on a public path, too
@@ -259,7 +259,7 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		id, err := g.ask(r, i)
 		id.Carrier = g.carriers[i].name
 		if err == nil {
-			v.ambient, v.secure = g.carriers[i].ambient, g.carriers[i].secure
+			v.ambient, v.unsaid, v.secure = g.carriers[i].ambient, g.carriers[i].unsaid, g.carriers[i].secure
 		}
 		v.step(StageCarrier, id.Carrier, f.add(id, err), err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/session"
@@ -151,6 +152,43 @@ func TestTokenBesideADeadSession(t *testing.T) {
 		got := s.stranger(t, "GET", "/who", "Cookie", cookie, "Authorization", token)
 		if got.status != 400 || got.code() != "duplicate_credential" || len(got.header["Set-Cookie"]) != 1 {
 			t.Errorf("%s and a dead session = %d %s, cookies %q; want 400, and the cookie taken away", token, got.status, got.code(), got.header["Set-Cookie"])
+		}
+	}
+}
+
+// A jar is a carrier of a program's own over a cookie. It says nothing of what browsers do.
+type jar struct{ hook }
+
+// A said jar says it.
+type said struct {
+	jar
+	ambient bool
+}
+
+func (s said) Ambient() (ambient, secure bool) { return s.ambient, false }
+
+// TestCarrierThatDoesNotSay: a program that writes a carrier over a cookie, and knows nothing of other sites, is defended all the same.
+func TestCarrierThatDoesNotSay(t *testing.T) {
+	mine := jar{func(r *http.Request) (gatehouse.Identity, error) {
+		c, err := r.Cookie("mine")
+		if err != nil {
+			return gatehouse.Identity{}, gatehouse.ErrAnonymous
+		}
+		return lookup(r.Context(), c.Value)
+	}}
+	for _, tt := range []struct {
+		name    string
+		carrier carrier.Carrier
+		foreign int
+	}{{"it does not say", mine, 403}, {"it says yes", said{mine, true}, 403}, {"it says no", said{mine, false}, 200}} {
+		h := makeGuard(t, guard.Config{Carriers: []carrier.Carrier{tt.carrier}}).Handler(who)
+		if got := get(h, "POST", "https://example.com/", "Cookie", "mine=token1", "Sec-Fetch-Site", "cross-site"); got.status != tt.foreign {
+			t.Errorf("%s: another site = %d %s, want %d", tt.name, got.status, got.code(), tt.foreign)
+		}
+		for _, headers := range [][]string{nil, {"Sec-Fetch-Site", "same-origin"}} {
+			if got := get(h, "POST", "https://example.com/", append(headers, "Cookie", "mine=token1")...); got.body != "jack" {
+				t.Errorf("%s: %q = %d %s, want jack", tt.name, headers, got.status, got.code())
+			}
 		}
 	}
 }

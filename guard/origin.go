@@ -74,7 +74,7 @@ func isWebSocket(r *http.Request) bool {
 
 // checkOrigin refuses a request that another site has made with what the browser adds by itself. What the guard around has found, that one has checked.
 func (g *Guard) checkOrigin(r *http.Request, v *Verdict) *problem.Problem {
-	if !v.ambient {
+	if !v.ambient && !v.unsaid {
 		return nil
 	}
 	if err := g.origins.check(r, v.secure); err != nil {

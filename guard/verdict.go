@@ -63,6 +63,7 @@ type Verdict struct {
 	match      policy.Match
 	unknown    error // why the caller is not known, nil if it is
 	ambient    bool  // a browser may have sent the credential by itself
+	unsaid     bool  // its carrier does not say whether
 	secure     bool  // and over TLS only
 	overlooked error // why something could not be checked; of a public path also what was wrong with the credential
 	steps      []Step
