@@ -43,8 +43,8 @@ func unread(err error) error {
 	return errUnread
 }
 
-// misread reports whether address would be read, but not as it was meant, so that a part of the password ended up as the name of a host, a database or a
-// setting, which errors and logs show. That happens where a password has an unescaped @ or / in it, and where the scheme is misspelt.
+// misread reports whether address would be read, but not as it was meant, so that a part of the password ended up as the name of a host, a database
+// or a setting, which errors and logs show. That happens where a password has an unescaped @ or / in it, and where the scheme is misspelt.
 func misread(address string) bool {
 	scheme, rest, ok := strings.Cut(address, "://")
 	if !ok || strings.ContainsAny(scheme, "= ") {

@@ -1,8 +1,12 @@
 package postgres
 
 import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -192,14 +196,19 @@ func TestAddressSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestYielded(t *testing.T) {
+func TestAgain(t *testing.T) {
 	for code, want := range map[string]bool{"40001": true, "40P01": true, "40000": false, "23505": false, "57014": false, "57P01": false, "": false} {
 		err := fmt.Errorf("wrapped: %w", &pgconn.PgError{Code: code})
-		if got := yielded(err); got != want {
-			t.Errorf("yielded(%s) = %v, want %v", code, got, want)
+		if got := again(err); got != want {
+			t.Errorf("again(%s) = %v, want %v", code, got, want)
 		}
 	}
-	if yielded(errors.New("40001")) {
-		t.Error("yielded of another error = true, want false")
+	for err, want := range map[error]bool{
+		driver.ErrBadConn: true, sql.ErrConnDone: false, sql.ErrTxDone: false, sql.ErrNoRows: false, io.ErrUnexpectedEOF: false, context.Canceled: false,
+		errors.New("40001"): false,
+	} {
+		if got := again(fmt.Errorf("wrapped: %w", err)); got != want {
+			t.Errorf("again(%v) = %v, want %v", err, got, want)
+		}
 	}
 }

@@ -20,7 +20,7 @@ func Example() {
 	}
 	defer db.Close()
 	sessions := session.New(postgres.Sessions(db), session.Config{Idle: 12 * time.Hour, Absolute: 30 * 24 * time.Hour})
-	go sessions.KeepPruned(ctx, time.Minute) // one of the processes is enough; more do no harm
+	go sessions.KeepPruned(ctx, time.Tick(time.Minute)) // one of the processes is enough; more do no harm
 }
 
 func ExampleOpen() {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -53,8 +54,8 @@ func Timeout(d time.Duration) Option { return func(c *config) { c.timeout = d } 
 // postgres://user:password@host:port/database?sslmode=verify-full with the parameters of PostgreSQL's own programs, whose environment variables
 // (PGPASSWORD, PGSSLROOTCERT and so on) and password file count as well.
 //
-// The sslmode must be verify-full, verify-ca or require, unless the host is this machine; disable, in so many words, is for a network that
-// nobody else can read. Without one, and with prefer or allow, whoever is between here and the server could choose plain text for both: this is refused.
+// The sslmode must be verify-full, verify-ca or require, unless the host is this machine; disable, in so many words, is for a network that nobody
+// else can read. Without one, and with prefer or allow, whoever is between here and the server could choose plain text for both: this is refused.
 //
 // The error wraps what went wrong, and never contains the password or the url. Open fails if the server cannot be reached.
 func Open(ctx context.Context, url string, options ...Option) (*DB, error) {
@@ -78,9 +79,10 @@ func Open(ctx context.Context, url string, options ...Option) (*DB, error) {
 
 // open returns the database of a server. It does not connect yet.
 //
-// Statements are sent unnamed, text, parameters and execution in one message. A pooler in transaction mode may hand each transaction another connection, on which a
-// statement that was prepared under a name is missing, or is another one. The two modes that describe a statement first take two messages that
-// can go to different connections; the simple protocol would have the client quote the parameters into the text (as in CVE-2024-27289).
+// Statements are sent unnamed, text, parameters and execution in one message. A pooler in transaction mode may hand each transaction another
+// connection, on which a statement that was prepared under a name is missing, or is another one. The two modes that describe a statement first take
+// two messages that can go to different connections; the simple protocol would have the client quote the parameters into the text (as in
+// CVE-2024-27289).
 func (c config) open(server *pgx.ConnConfig) *DB {
 	server.DefaultQueryExecMode = pgx.QueryExecModeExec
 	server.StatementCacheCapacity, server.DescriptionCacheCapacity = 0, 0
@@ -90,7 +92,7 @@ func (c config) open(server *pgx.ConnConfig) *DB {
 	pool.SetConnMaxIdleTime(maxIdleTime)
 	pool.SetConnMaxLifetime(maxLifetime)
 	return &DB{pool, &sqldb.DB{
-		Name: "postgres", Write: pool, Read: pool, Dialect: goose.DialectPostgres, Timeout: c.timeout, Yielded: yielded,
+		Name: "postgres", Write: pool, Read: pool, Dialect: goose.DialectPostgres, Timeout: c.timeout, Again: again,
 		Lock: `SELECT pg_advisory_xact_lock($1)`, LockShared: `SELECT pg_advisory_xact_lock_shared($1)`,
 	}}
 }
@@ -105,10 +107,15 @@ func (db *DB) begin(ctx context.Context, c config) error {
 	return db.shared.Migrate(ctx, sqldb.Schema())
 }
 
-// yielded reports whether the server has given up a transaction in favour of another: a serialization failure or a deadlock.
-func yielded(err error) bool {
+// again reports whether nothing was done, and trying once more may help: the server has given up a transaction in favour of another (a serialization
+// failure, a deadlock), or the connection was gone before anything was sent. The pool tries that by itself, but where many calls are cancelled it
+// can be given one dead connection after the other.
+func again(err error) bool {
 	var fault *pgconn.PgError
-	return errors.As(err, &fault) && (fault.Code == "40001" || fault.Code == "40P01")
+	if errors.As(err, &fault) {
+		return fault.Code == "40001" || fault.Code == "40P01"
+	}
+	return errors.Is(err, driver.ErrBadConn)
 }
 
 // SQL returns the pool of connections, for a program's own tables beside those of Gatehouse, whose names begin with gatehouse_. It is closed by

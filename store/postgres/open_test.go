@@ -163,6 +163,47 @@ func TestOpenAtOnce(t *testing.T) {
 	}
 }
 
+// migrationLock is the number of the lock under which every version of Gatehouse changes the tables.
+const migrationLock = 8708953229601950140
+
+// TestOpenWaitsForTheLock: while somebody else changes the tables, nobody else begins to.
+func TestOpenWaitsForTheLock(t *testing.T) {
+	u, name := named(schema(t))
+	admin := pool(t, u)
+	other, err := admin.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback()
+	must(t, other, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock))
+	opened := make(chan error)
+	go func() { opened <- openAndClose(u.String()) }()
+	waiting(t, admin, name, 1)
+	if err := other.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Errorf("Open that waited = %v, want nil", err)
+	}
+
+	must(t, admin, `DELETE FROM gatehouse_migrations WHERE version_id > 0`) // there is something to do again
+	if other, err = admin.BeginTx(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback()
+	must(t, other, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock))
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, err := postgres.Open(ctx, u.String())
+		opened <- err
+	}()
+	waiting(t, admin, name, 1)
+	cancel()
+	if err := <-opened; !errors.Is(err, context.Canceled) {
+		t.Errorf("Open that is cancelled while it waits = %v, want an error that wraps context.Canceled", err)
+	}
+}
+
 // migratedOnce reports tables that were not made exactly once.
 func migratedOnce(t *testing.T, u *url.URL) {
 	t.Helper()

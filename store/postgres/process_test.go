@@ -118,8 +118,8 @@ func TestProcessesOpenAtOnce(t *testing.T) {
 // bouncerScript runs PgBouncer until its standard input ends.
 const bouncerScript = `"$PROGRAM" "$DIR/pgbouncer.ini" & pid=$!; trap 'exit 1' HUP INT TERM; trap 'kill $pid; wait $pid' EXIT; read -r _ || true`
 
-// bouncer starts a PgBouncer in transaction mode in front of the server, with a database of its own behind three connections, and returns the url of the database through
-// it and past it.
+// bouncer starts a PgBouncer in transaction mode in front of the server, with a database of its own behind three connections, and returns the url
+// of the database through it and past it.
 func bouncer(t *testing.T) (through, past *url.URL) {
 	t.Helper()
 	server := needServer(t)

@@ -29,8 +29,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// These variables say what the tests need and where it is: the url of a server on which they may do everything, instead of one that is started, and that a missing one is
-// a failure.
+// These variables say what the tests need and where it is: the url of a server on which they may do everything, instead of one that is started, and
+// that a missing one is a failure.
 const urlVariable, demandVariable = "GATEHOUSE_TEST_POSTGRES", "GATEHOUSE_TEST_SERVERS"
 
 func TestMain(m *testing.M) {
@@ -73,7 +73,7 @@ umask 077
 cd "$DIR"
 "$BIN/initdb" -D data -U gatehouse -A scram-sha-256 --pwfile=secret -E UTF8 --no-locale -N >initdb.log
 start() {
-	"$BIN/pg_ctl" -D data -l server.log -w -t 60 -o "-p $PORT -k $DIR -c listen_addresses=127.0.0.1 -c fsync=off -c deadlock_timeout=200ms -c max_connections=300 \
+	"$BIN/pg_ctl" -D data -l server.log -w -t 60 -o "-p $PORT -k $DIR -c listen_addresses=127.0.0.1 -c fsync=off -c deadlock_timeout=200ms \
 		-c ssl=on -c ssl_cert_file=$DIR/server.crt -c ssl_key_file=$DIR/server.key" start >start.log
 }
 stop() { "$BIN/pg_ctl" -D data -w -t 60 -m "$1" stop >stop.log 2>&1 || true; }
@@ -95,10 +95,10 @@ func needServer(t *testing.T) *server {
 	t.Helper()
 	own.once.Do(own.start)
 	if own.err != nil && os.Getenv(demandVariable) == "1" && os.Getenv(urlVariable) == "" {
-		t.Fatalf("%s=1 demands a PostgreSQL server: %v", demandVariable, own.err)
+		t.Fatalf("%s=1 demands a PostgreSQL server, and %s names none: %v", demandVariable, urlVariable, own.err)
 	}
 	if own.err != nil {
-		t.Skipf("no PostgreSQL server: %v", own.err)
+		t.Skipf("no PostgreSQL server of the tests' own: %v", own.err)
 	}
 	return &own
 }
@@ -119,7 +119,7 @@ func programs() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("initdb, pg_ctl and postgres are not installed (Debian: postgresql), and %s names no server", urlVariable)
+	return "", errors.New("initdb, pg_ctl and postgres are not installed (Debian: postgresql)")
 }
 
 func (s *server) start() {

@@ -77,8 +77,8 @@ func parse(id string) (number int64) {
 	return number
 }
 
-// TestKill: what a process has acknowledged is there after it was killed, as it was, and nothing is damaged. How long a process runs is random: it is killed
-// while it opens, recovers, writes, or moves the log into the file.
+// TestKill: what a process has acknowledged is there after it was killed, as it was, and nothing is damaged. How long a process runs is random: it
+// is killed while it opens, recovers, writes, or moves the log into the file.
 func TestKill(t *testing.T) {
 	name := fileName(t)
 	said := map[int64]string{} // the last thing that was said of a record

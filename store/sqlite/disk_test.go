@@ -77,10 +77,12 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	}
 }
 
-// large returns a session of anna whose body is as large as can be.
+const largeBody = 64 << 10
+
+// large returns a session of anna with much in it.
 func large(n int) session.Record {
 	rec := numbered(int64(n))
-	rec.Body = bytes.Repeat([]byte{byte(n)}, session.MaxBody)
+	rec.Body = bytes.Repeat([]byte{byte(n)}, largeBody)
 	return rec
 }
 
@@ -106,7 +108,7 @@ func TestFull(t *testing.T) {
 	if got := ids(t, store, "anna"); len(got) != n-1 {
 		t.Errorf("List(anna) has %d, want the %d that were acknowledged", len(got), n-1)
 	}
-	if got, err := store.Get(t.Context(), rec.Key); err != nil || got.Version != 1 || len(got.Body) != session.MaxBody {
+	if got, err := store.Get(t.Context(), rec.Key); err != nil || got.Version != 1 || len(got.Body) != largeBody {
 		t.Errorf("Get = version %d with %d bytes, %v, want what it was", got.Version, len(got.Body), err)
 	}
 	if err := store.Delete(t.Context(), rec.Key); err != nil {
@@ -256,4 +258,43 @@ func asNobody(t *testing.T, program string) *exec.Cmd {
 		c.Dir = filepath.Dir(program)
 	}
 	return c
+}
+
+// TestFirstLog: a file that has no log yet is given one by who opens it first. While another process writes to it in the old way that has to wait,
+// as for any other lock.
+func TestFirstLog(t *testing.T) {
+	name := fileName(t)
+	pool, err := sql.Open("sqlite", name+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if _, err := pool.Exec(`CREATE TABLE film (id INTEGER PRIMARY KEY)`); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	began := time.Now()
+	_, err = sqlite.Open(t.Context(), name, sqlite.BusyTimeout(200*time.Millisecond))
+	mustSay(t, "Open while another process writes", err, "another process has kept", "200ms")
+	if waited := time.Since(began); waited < 200*time.Millisecond {
+		t.Errorf("Open waited for %v, want 200ms", waited)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := sqlite.Open(ctx, name, sqlite.BusyTimeout(time.Hour)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open whose context ends = %v, want an error that wraps context.DeadlineExceeded", err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, name)
+	conn := connection(t, db.SQL())
+	defer conn.Close()
+	if got := fmt.Sprint(answers(t, conn, "journal_mode")); got != "[journal_mode=wal]" {
+		t.Errorf("the file has %s, want a log", got)
+	}
 }

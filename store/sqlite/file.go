@@ -12,8 +12,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// making is held while a file is made. Closing a file ends all locks that the process has on it, with any descriptor: no database may be opened between the two.
-// For the same reason a file that is there is never opened here.
+// making is held while a file is made. Closing a file ends all locks that the process has on it, with any descriptor: no database may be opened
+// between the two. For the same reason a file that is there is never opened here.
 var making sync.Mutex
 
 // makeFile makes an empty file called name, and its folder, if there is none: for the owner alone, and the files beside it get the mode from it.
@@ -28,7 +28,7 @@ func makeFile(name string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+	if err := makeFolder(filepath.Dir(name)); err != nil {
 		return err
 	}
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -38,7 +38,35 @@ func makeFile(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Sync(), file.Close())
+	err = errors.Join(file.Sync(), file.Close())
+	syncFolder(filepath.Dir(name))
+	return err
+}
+
+// makeFolder makes the folder called name, and those that it is in, where there are none.
+func makeFolder(name string) error {
+	_, err := os.Stat(name)
+	above := filepath.Dir(name)
+	if !errors.Is(err, fs.ErrNotExist) || above == name { // there, out of reach, or a disk that is missing
+		return err
+	}
+	if err := makeFolder(above); err != nil {
+		return err
+	}
+	if err := os.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	syncFolder(above)
+	return nil
+}
+
+// syncFolder makes what was made in the folder called name survive a loss of power, or the first sessions would be gone with their file. Not every
+// system can be asked for that, so that a refusal is no error.
+func syncFolder(name string) {
+	if folder, err := os.Open(name); err == nil {
+		_ = folder.Sync()
+		_ = folder.Close()
+	}
 }
 
 // madeByAnother returns nil if there is a file now. There is none behind a link that leads nowhere, and SQLite would make it readable to all.

@@ -39,16 +39,16 @@ type Option func(*config)
 // option it is [DefaultBusyTimeout]. Writers in this process queue up and are not counted.
 func BusyTimeout(d time.Duration) Option { return func(c *config) { c.busy = d } }
 
-// Readers sets how many calls can read at once; more wait. Without the option it is the number of processors, and at least 4. There is always one writer:
-// SQLite has one at a time.
+// Readers sets how many calls can read at once; more wait. Without the option it is the number of processors, and at least 4. There is always one
+// writer: SQLite has one at a time.
 func Readers(n int) Option { return func(c *config) { c.readers = n } }
 
 // Open opens the database in the file called name, and makes the file, readable by nobody else, and its folder where there is none. It brings the
 // tables up to date; several processes may do so at once. The name ":memory:" stands for an empty database that nobody else sees and that ends with
 // Close.
 //
-// It refuses, and leaves as it is, a file that is no database, one that is damaged as far as can be seen in two seconds, one that cannot be written, and one that a newer
-// version of Gatehouse has worked with. The error says what to do.
+// It refuses, and leaves as it is, a file that is no database, one that is damaged as far as can be seen in two seconds, one that cannot be
+// written, and one that a newer version of Gatehouse has worked with. The error says what to do.
 func Open(ctx context.Context, name string, options ...Option) (*DB, error) {
 	c := config{name: name, busy: DefaultBusyTimeout, readers: max(4, runtime.GOMAXPROCS(0))}
 	for _, set := range options {
@@ -149,8 +149,9 @@ func (db *DB) sound(ctx context.Context) error {
 }
 
 // SQL returns the pool with the one connection that writes, for a program's own tables beside those of Gatehouse, whose names begin with
-// gatehouse_. Parameters are $1, $2 and so on. Transactions are immediate: they have the write lock from their beginning. As long as one is open, nothing else is written through db,
-// so it must not wait for a call to [Sessions] of the same db, and reads belong into [DB.ReadOnly]. The pool is closed by Close.
+// gatehouse_. Parameters are $1, $2 and so on. Transactions are immediate: they have the write lock from their beginning. As long as one is open,
+// nothing else is written through db, so it must not wait for a call to [Sessions] of the same db, and reads belong into [DB.ReadOnly]. The pool is
+// closed by Close.
 func (db *DB) SQL() *sql.DB { return db.write }
 
 // ReadOnly returns the pool of the connections that only read. They see what has been committed. For a database in memory it is the pool of SQL.

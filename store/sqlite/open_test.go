@@ -356,3 +356,29 @@ func TestNewerSchema(t *testing.T) {
 		t.Errorf("List(anna) = %q, want what was there", got)
 	}
 }
+
+// TestFolders: the folders that are missing are made, also where several processes make them at once, and none is made of a file.
+func TestFolders(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a", "b", "c", "gatehouse.db")
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			db, err := sqlite.Open(t.Context(), name)
+			if err != nil {
+				t.Errorf("Open = %v, want nil", err)
+				return
+			}
+			_ = db.Close()
+		})
+	}
+	all.Wait()
+	open(t, name)
+	open(t, filepath.Join(dir, "a", "b", "other.db"))
+	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "link", "gatehouse.db")); err == nil {
+		t.Error("Open in a folder that is a link to nothing = nil, want an error")
+	}
+}

@@ -28,17 +28,17 @@ type DB struct {
 	Lock, LockShared string
 	// Timeout bounds every call, with what it waits for. Zero: only the call's context does.
 	Timeout time.Duration
-	// Yielded reports whether err says that the database gave up a transaction in favour of another: once more, it may go through. Nil: it never
-	// does that.
-	Yielded func(err error) bool
+	// Again reports whether err says that nothing was done, and that it may go through another time: the database gave up a transaction in favour of
+	// another, or the connection was gone before anything was sent. Nil: nothing is tried again.
+	Again func(err error) bool
 	// Explain returns err in words that tell a person what to do, and wraps it. Nil: it speaks for itself.
 	Explain func(err error) error
 }
 
-// attempts is how often a call is tried whose transaction the database gives up: once, and three times again.
+// attempts is how often a call is tried: once, and three times again.
 const attempts = 4
 
-// run calls f until it has an outcome that is not the database's giving up, and returns its error in the form that all calls share: it wraps what
+// run calls f until there is no use in calling it again, and returns its error in the form that all calls share: it wraps what
 // f returned, and the context's error if that was the reason. The first time, again is false.
 func (db *DB) run(ctx context.Context, what string, f func(ctx context.Context, again bool) error) error {
 	limited := ctx
@@ -50,7 +50,7 @@ func (db *DB) run(ctx context.Context, what string, f func(ctx context.Context, 
 	var err error
 	for attempt := range attempts {
 		err = f(limited, attempt > 0)
-		if err == nil || limited.Err() != nil || db.Yielded == nil || !db.Yielded(err) {
+		if err == nil || limited.Err() != nil || db.Again == nil || !db.Again(err) {
 			break
 		}
 	}
@@ -103,8 +103,8 @@ func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// single runs what needs no transaction: f has one statement that changes something, or none. Outside a transaction the server's default isolation counts, and a strict one gives up
-// whatever meets somebody else's change, each time; so it is tried again in a transaction, which does not.
+// single runs what needs no transaction: f has one statement that changes something, or none. Outside a transaction the server's default isolation
+// counts, and a strict one gives up whatever meets somebody else's change, each time; so it is tried again in a transaction, which does not.
 func (db *DB) single(ctx context.Context, what string, pool *sql.DB, f func(context.Context, querier) error) error {
 	return db.run(ctx, what, func(ctx context.Context, again bool) error {
 		if !again {

@@ -86,7 +86,7 @@ func TestRun(t *testing.T) {
 		"cancelled, but done":            {done, []error{nil}, nil, 1},
 		"cancelled, but an outcome":      {done, []error{session.ErrConflict}, session.ErrConflict, 1},
 	} {
-		db := &DB{Name: "test", Yielded: func(err error) bool { return errors.Is(err, errYield) }}
+		db := &DB{Name: "test", Again: func(err error) bool { return errors.Is(err, errYield) }}
 		calls := 0
 		err := db.run(test.ctx, "it failed", func(_ context.Context, again bool) error {
 			if again != (calls > 0) {
@@ -108,8 +108,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunWithoutYielded: a database that never gives anything up has nothing tried again.
-func TestRunWithoutYielded(t *testing.T) {
+// TestRunWithoutAgain: where nothing says that it may go through another time, nothing is tried again.
+func TestRunWithoutAgain(t *testing.T) {
 	calls := 0
 	err := (&DB{Name: "test"}).run(t.Context(), "it failed", func(context.Context, bool) error { calls++; return errYield })
 	if !errors.Is(err, errYield) || calls != 1 {
@@ -119,7 +119,7 @@ func TestRunWithoutYielded(t *testing.T) {
 
 func TestTimeout(t *testing.T) {
 	wait := func(ctx context.Context, _ bool) error { <-ctx.Done(); return io.ErrUnexpectedEOF }
-	db := &DB{Name: "test", Timeout: time.Millisecond, Yielded: func(error) bool { return true }}
+	db := &DB{Name: "test", Timeout: time.Millisecond, Again: func(error) bool { return true }}
 	err := db.run(t.Context(), "it failed", wait)
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), "no answer within 1ms") {
 		t.Errorf("run = %v, want it to say that there was no answer, and to wrap both errors", err)
@@ -157,7 +157,7 @@ func TestExplain(t *testing.T) {
 // TestSingleGoesOnInTransaction: what was given up outside a transaction is tried again inside one, where the isolation is ours.
 func TestSingleGoesOnInTransaction(t *testing.T) {
 	db := migrated(t)
-	db.Yielded = func(err error) bool { return errors.Is(err, errYield) }
+	db.Again = func(err error) bool { return errors.Is(err, errYield) }
 	var within []bool
 	err := db.single(t.Context(), "it failed", db.Write, func(ctx context.Context, q querier) error {
 		_, is := q.(*sql.Tx)

@@ -7,8 +7,8 @@ import (
 	"errors"
 )
 
-// within calls f with a pool whose only connection is conn, in the middle of the transaction that conn is in. Transactions of the pool are savepoints, so
-// that a tool that works with transactions of its own, one after the other, is part of a larger one and of its locks.
+// within calls f with a pool whose only connection is conn, in the middle of the transaction that conn is in. Transactions of the pool are
+// savepoints, so that a tool that works with transactions of its own, one after the other, is part of a larger one and of its locks.
 //
 // This holds behind a pooler that hands out connections by transaction, too, where a lock that a session takes may be given back by another.
 func within(conn *sql.Conn, f func(*sql.DB) error) error {
