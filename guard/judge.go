@@ -195,7 +195,7 @@ func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, a
 	id, err := g.identify(r, v, as)
 	if err == nil {
 		v.Principal, err = g.resolve(r.Context(), id)
-		if v.ambient && errors.Is(err, gatehouse.ErrCredential) {
+		if id.Session != "" && errors.Is(err, gatehouse.ErrCredential) {
 			err = fmt.Errorf("%w: %w", gatehouse.ErrSession, err) // nobody sees from the answer whether the account or the session is gone
 		}
 		if err == nil {

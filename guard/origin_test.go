@@ -110,6 +110,18 @@ func TestBasicIsAmbient(t *testing.T) {
 	}
 }
 
+// TestBasicOfADisabledAccount has no session that could be invalid, and no cookie that could be taken away.
+func TestBasicOfADisabledAccount(t *testing.T) {
+	basic := carrier.Basic(func(_ context.Context, name, _ string) (gatehouse.Identity, error) {
+		return gatehouse.Identity{Value: name}, nil
+	})
+	g := makeGuard(t, guard.Config{Carriers: []carrier.Carrier{basic}, Policy: &watchedPolicy{gone: gone("jack")}})
+	got := get(g.Handler(g.Require(who)), "GET", "/", "Authorization", "Basic amFjazpwdw==")
+	if got.status != 401 || got.code() == "session_invalid" || got.header["Set-Cookie"] != nil {
+		t.Errorf("a disabled account = %d %s, cookies %q", got.status, got.code(), got.header["Set-Cookie"])
+	}
+}
+
 // TestSigningInFromAnotherSite: a form of another site must not sign its visitor in as somebody of its choice, nor out.
 func TestSigningInFromAnotherSite(t *testing.T) {
 	s := newSite(t, nil)

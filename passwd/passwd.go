@@ -15,7 +15,8 @@ import (
 )
 
 // The errors of a [Hasher]. That a password is wrong is gatehouse.ErrLogin; these are what else can be. Only a password that is too long is somebody's
-// own fault: the other errors wrap neither gatehouse.ErrAnonymous nor gatehouse.ErrCredential, so the guard answers 503, and never "wrong password".
+// own fault: the other errors wrap neither gatehouse.ErrAnonymous nor gatehouse.ErrCredential, so that a guard never says "wrong password": it answers 503 if a carrier returns
+// them, and 503 (ErrBusy) or 500 if a handler does.
 var (
 	// ErrBusy wraps gatehouse.ErrUnavailable: so many passwords are being checked that this one is not even put into the queue. The caller may try again in a
 	// second.

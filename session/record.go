@@ -74,8 +74,8 @@ type Store interface {
 	Delete(ctx context.Context, key Key) error
 	// List returns the records of subject, the oldest first (by Created, then ID).
 	List(ctx context.Context, subject string) ([]Record, error)
-	// DeleteAll removes the records of subject but the one under except (zero: none is spared), and returns how many. A record that replaces
-	// one of subject's at the same time is removed as well, or replaces nothing: none survives.
+	// DeleteAll removes the records of subject but the one under except (zero: none is spared), and returns how many. A record of subject that
+	// replaces another of subject's at the same time is removed as well, or replaces nothing: none survives.
 	DeleteAll(ctx context.Context, subject string, except Key) (int, error)
 }
 

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -143,31 +145,53 @@ func TestLimitsAreDocumented(t *testing.T) {
 	}
 }
 
-// noRandomness fails as a system does that has none.
-type noRandomness struct{}
+// fewRandomness fails as a system does that has no randomness any more, after so many reads.
+type fewRandomness int
 
-func (noRandomness) Read([]byte) (int, error) { return 0, errors.New("planted: no randomness") }
+func (n *fewRandomness) Read(b []byte) (int, error) {
+	if *n--; *n < 0 {
+		return 0, errors.New("planted: no randomness")
+	}
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return len(b), nil
+}
 
-// TestNoRandomness: a generator that fails ends the program. No session is begun with a secret that somebody could guess, and nothing goes on without one.
+// TestNoRandomness: a generator that fails ends the program, whatever it was asked for. No session is begun with a secret that somebody could guess.
 func TestNoRandomness(t *testing.T) {
-	const child = "GATEHOUSE_TEST_WITHOUT_RANDOMNESS"
-	if os.Getenv(child) != "" {
-		h := newHouse(t, session.Config{})
-		s := h.visitor()
-		rand.Reader = noRandomness{}
-		defer func() { fmt.Println("goes on after a panic:", recover()) }()
-		err := h.Start(t.Context(), s, gatehouse.Identity{Value: "jack"}, session.Options{})
-		fmt.Println("goes on:", s.ID(), err)
+	const child = "GATEHOUSE_TEST_READS_OF_RANDOMNESS"
+	if text := os.Getenv(child); text != "" {
+		startAfter(t, text)
 		return
 	}
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestNoRandomness$")
-	cmd.Env = append(os.Environ(), child+"=1")
-	out, err := cmd.CombinedOutput()
-	if err == nil || strings.Contains(string(out), "goes on") || !strings.Contains(string(out), "planted: no randomness") {
-		t.Errorf("without randomness the program ends with %v and says\n%s\nwant that it dies of that", err, out)
+	for reads, dies := range []bool{true, true, false} { // one for the secret, one for the id
+		cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestNoRandomness$")
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", child, reads))
+		out, err := cmd.CombinedOutput()
+		died := err != nil && !strings.Contains(string(out), "goes on") && strings.Contains(string(out), "planted: no randomness")
+		if died != dies {
+			t.Errorf("with randomness for %d reads the program ends with %v and says\n%s\nwant that it dies of that: %v", reads, err, out, dies)
+		}
 	}
+}
+
+// startAfter starts a session with a generator that fails after so many reads, and says so if the program goes on.
+func startAfter(t *testing.T, reads string) {
+	h := newHouse(t, session.Config{})
+	s := h.visitor()
+	n, err := strconv.Atoi(reads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	few := fewRandomness(n)
+	defer func(before io.Reader) { rand.Reader = before }(rand.Reader)
+	rand.Reader = &few
+	defer func() { fmt.Println("goes on after a panic:", recover()) }()
+	err = h.Start(t.Context(), s, gatehouse.Identity{Value: "jack"}, session.Options{})
+	fmt.Println("goes on:", s.ID(), err)
 }

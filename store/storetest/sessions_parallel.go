@@ -404,7 +404,8 @@ func repeat(done <-chan struct{}, change func(n int) error) error {
 // testTouchAgainstPrune: a record whose use was written down is not overdue any more, and stays.
 func testTouchAgainstPrune(s *suite) {
 	if _, ok := s.Store.(session.Pruner); !ok {
-		s.Skip("the store removes overdue records by itself")
+		s.Log("does not apply: the store removes overdue records by itself")
+		return
 	}
 	stores := s.stores()
 	for range s.rounds(rounds) {

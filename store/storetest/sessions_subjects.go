@@ -127,7 +127,8 @@ func testPrune(s *suite) {
 		s.Fatal("the store is no session.Pruner, and does not say that it removes overdue records by itself (storetest.Sessions.Expires)")
 	}
 	if !ok {
-		s.Skip("the store removes overdue records by itself")
+		s.Log("does not apply: the store removes overdue records by itself")
+		return
 	}
 	var overdue []session.Record
 	for i := range 7 {
