@@ -145,11 +145,11 @@ func TestLimitsAreDocumented(t *testing.T) {
 	}
 }
 
-// fewRandomness fails as a system does that has no randomness any more, after so many reads.
-type fewRandomness int
+// gappyRandomness fails once, after so many reads.
+type gappyRandomness int
 
-func (n *fewRandomness) Read(b []byte) (int, error) {
-	if *n--; *n < 0 {
+func (n *gappyRandomness) Read(b []byte) (int, error) {
+	if *n--; *n == -1 {
 		return 0, errors.New("planted: no randomness")
 	}
 	for i := range b {
@@ -175,12 +175,12 @@ func TestNoRandomness(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		died := err != nil && !strings.Contains(string(out), "goes on") && strings.Contains(string(out), "planted: no randomness")
 		if died != dies {
-			t.Errorf("with randomness for %d reads the program ends with %v and says\n%s\nwant that it dies of that: %v", reads, err, out, dies)
+			t.Errorf("with a generator that fails after %d reads the program ends with %v and says\n%s\nwant that it dies of that: %v", reads, err, out, dies)
 		}
 	}
 }
 
-// startAfter starts a session with a generator that fails after so many reads, and says so if the program goes on.
+// startAfter starts a session with a generator that fails once, after so many reads, and says so if the program goes on.
 func startAfter(t *testing.T, reads string) {
 	h := newHouse(t, session.Config{})
 	s := h.visitor()
@@ -188,9 +188,9 @@ func startAfter(t *testing.T, reads string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	few := fewRandomness(n)
+	gappy := gappyRandomness(n)
 	defer func(before io.Reader) { rand.Reader = before }(rand.Reader)
-	rand.Reader = &few
+	rand.Reader = &gappy
 	defer func() { fmt.Println("goes on after a panic:", recover()) }()
 	err = h.Start(t.Context(), s, gatehouse.Identity{Value: "jack"}, session.Options{})
 	fmt.Println("goes on:", s.ID(), err)
