@@ -243,9 +243,10 @@ func TestMaxAgeHoldsOnTheServer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		option carrier.Option
 		life   time.Duration
+		then   time.Duration // after a use a second before its end
 	}{
-		"a minute":        {carrier.MaxAge(time.Minute), time.Minute},
-		"a window's life": {carrier.BrowserSession(), session.DefaultIdle},
+		"a minute":        {carrier.MaxAge(time.Minute), time.Minute, time.Second}, // no use makes it longer
+		"a window's life": {carrier.BrowserSession(), session.DefaultIdle, session.DefaultIdle},
 	} {
 		client := gatehousetest.Client(t, srv, sessions, jack, tt.option)
 		status := func() int {
@@ -260,7 +261,7 @@ func TestMaxAgeHoldsOnTheServer(t *testing.T) {
 		if got := status(); got != http.StatusOK {
 			t.Errorf("%s: a second before its end = %d, want 200", name, got)
 		}
-		clock.Advance(session.DefaultIdle) // it was used a second ago
+		clock.Advance(tt.then)
 		if got := status(); got != http.StatusUnauthorized {
 			t.Errorf("%s: after its end = %d, want 401", name, got)
 		}
