@@ -60,6 +60,7 @@ func (g *Guard) inside(r *http.Request, verb string) (*exchange, error) {
 
 // Remember signs the sender of r in as id: the first carrier that hands credentials out puts one into the answer, in place of the one that r came with. Call it before the
 // first byte of the answer, after you have checked a password or the like, and again after a change of what the caller may do, with the changed identity. For this request the principal stays who it was.
+// A handler of GET is taken for one that another site may lead to, as the callbacks of other providers are: let log-in forms send a POST.
 // Nothing of the log-in before is taken over but the session's data: its options (carrier.BrowserSession, carrier.MaxAge), AuthTime and ExpiresAt are to be given again, or the session
 // lives as long as any.
 //
