@@ -292,7 +292,7 @@ func TestKeepPruned(t *testing.T) {
 			defer close(done)
 			h.KeepPruned(ctx, time.Tick(10*time.Minute))
 		}()
-		sleep := func(d time.Duration) { time.Sleep(d); synctest.Wait() } // in the bubble no time passes
+		sleep := func(d time.Duration) { <-time.After(d); synctest.Wait() } // in the bubble no time passes
 		h.signIn("jack")
 		if sleep(time.Hour); h.records("jack") != 1 || h.store.count("Prune") != 6 {
 			t.Errorf("after an hour there are %d records, want 1", h.records("jack"))
