@@ -15,9 +15,9 @@ var (
 	// ErrForbidden: the caller is known and must not pass, whatever the rules say. Answered 403.
 	ErrForbidden = errors.New("forbidden")
 
-	// ErrUnavailable: something could not be done for now, such as a check for which there is no capacity. Errors need not wrap it: whatever wraps none of the
+	// ErrUnavailable: something could not be done at this moment, such as a check for which there is no capacity. Errors need not wrap it: whatever wraps none of the
 	// above is treated alike by guards. In the error of a handler it makes the difference between 503 and 500.
-	ErrUnavailable = errors.New("not available for now")
+	ErrUnavailable = errors.New("temporarily unavailable")
 
 	// ErrScheme wraps ErrAnonymous: there is an Authorization header, but of a scheme that the carrier does not take.
 	ErrScheme = fmt.Errorf("%w of a known scheme", ErrAnonymous)
