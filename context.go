@@ -9,6 +9,9 @@ type ContextKey int
 // exported for contexts that answer Value themselves.
 const PrincipalKey ContextKey = 1
 
+// PurposeKey is the key of the purpose, a string, that a token must have to be a credential here; see [PurposeFrom].
+const PurposeKey ContextKey = 2
+
 // NewContext returns a context that carries p. The guard calls it; programs need it in tests only.
 func NewContext(ctx context.Context, p Principal) context.Context {
 	return context.WithValue(ctx, PrincipalKey, &p)
@@ -28,4 +31,16 @@ func FromContext(ctx context.Context) Principal {
 func Value[T any](ctx context.Context) (T, bool) {
 	v, ok := FromContext(ctx).value.(T)
 	return v, ok
+}
+
+// NewPurposeContext returns a context in which only a token of this purpose, such as "refresh", is a credential. The guard calls it where the matched rule
+// names a purpose.
+func NewPurposeContext(ctx context.Context, purpose string) context.Context {
+	return context.WithValue(ctx, PurposeKey, purpose)
+}
+
+// PurposeFrom returns the purpose that a token must have where ctx belongs to, or "" for the usual one, which is access.
+func PurposeFrom(ctx context.Context) string {
+	purpose, _ := ctx.Value(PurposeKey).(string)
+	return purpose
 }

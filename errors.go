@@ -3,6 +3,7 @@ package gatehouse
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The errors that carriers, look-ups and policies return. Anything that wraps none of the first three means "could not be
@@ -36,3 +37,20 @@ var (
 	// ErrLogin wraps ErrCredential: a name and password that do not belong together, whichever of them is wrong. Answered 401, always alike.
 	ErrLogin = fmt.Errorf("%w: wrong name or password", ErrCredential)
 )
+
+// A StaleError says that a credential is good, but that it was last known Age ago whether it has been revoked: longer than the bound that revocation
+// promises. It wraps [ErrUnavailable]: whoever does not know it denies with 503. A guard whose rule says for how long it may be so accepts Identity.
+type StaleError struct {
+	// Age is how long ago it was known that nothing is missing from the list of revocations.
+	Age time.Duration
+	// Identity is whose credential it is, as far as is known. It is zero if the error comes from where identities are not known.
+	Identity Identity
+}
+
+// Error implements the interface error.
+func (e *StaleError) Error() string {
+	return fmt.Sprintf("it is not known whether the credential has been revoked: the list of revocations is %v old", e.Age.Round(time.Millisecond))
+}
+
+// Unwrap returns [ErrUnavailable].
+func (e *StaleError) Unwrap() error { return ErrUnavailable }

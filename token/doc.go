@@ -1,0 +1,2 @@
+// Package token makes and verifies tokens, each of which is good for one purpose.
+package token
