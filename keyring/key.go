@@ -100,7 +100,7 @@ func asymmetric(id string, algorithm Algorithm, public crypto.PublicKey, private
 // ID returns the key's id, the kid of its tokens.
 func (k *Key) ID() string { return k.id }
 
-// WithID returns the same key under another id: 1 to 256 bytes of UTF-8 without control characters, or a ring refuses it.
+// WithID returns the same key under another id: 1 to 255 bytes of UTF-8 without control characters, or a ring refuses it.
 func (k *Key) WithID(id string) *Key { return &Key{id: id, algorithm: k.algorithm, m: k.m} }
 
 // Algorithm returns the only algorithm that the key is used with.

@@ -18,7 +18,7 @@ import (
 const (
 	maxText = 1 << 20
 	maxKeys = 500
-	maxID   = 256
+	maxID   = 255
 )
 
 // ParsePEM reads one key from PEM: a private key as PKCS #8, PKCS #1 or SEC 1, or a public key as PKIX, PKCS #1 or within a certificate, whose validity does not

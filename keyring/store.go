@@ -24,7 +24,7 @@ type Record struct {
 	Gone time.Time
 	// Lifetime is the longest that something signed with the key stays valid.
 	Lifetime time.Duration
-	// Material is the key itself, sealed with the master key.
+	// Material is the key itself, sealed with the master key. It is empty once the key is gone for good and only its ID is remembered.
 	Material []byte
 }
 
