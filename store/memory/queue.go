@@ -1,32 +1,45 @@
 package memory
 
-// A queue is a [container/heap] of entries, so that pruning looks at the overdue ones only and holds the lock no longer than that takes.
-type queue []*entry
+import "time"
+
+// An item knows when it is due, and where it is in its queue.
+type item interface {
+	due() time.Time
+	moved(place int)
+}
+
+// A queue is a [container/heap] of items, so that pruning looks at the overdue ones only and holds the lock no longer than that takes.
+type queue[T item] []T
 
 // Len implements heap.Interface.
-func (q queue) Len() int { return len(q) }
+func (q queue[T]) Len() int { return len(q) }
 
 // Less implements heap.Interface.
-func (q queue) Less(i, j int) bool { return q[i].Deadline.Before(q[j].Deadline) }
+func (q queue[T]) Less(i, j int) bool { return q[i].due().Before(q[j].due()) }
 
 // Swap implements heap.Interface.
-func (q queue) Swap(i, j int) {
+func (q queue[T]) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].place, q[j].place = i, j
+	q[i].moved(i)
+	q[j].moved(j)
 }
 
 // Push implements heap.Interface.
-func (q *queue) Push(x any) {
-	e := x.(*entry)
-	e.place = len(*q)
+func (q *queue[T]) Push(x any) {
+	e := x.(T)
+	e.moved(len(*q))
 	*q = append(*q, e)
 }
 
 // Pop implements heap.Interface.
-func (q *queue) Pop() any {
+func (q *queue[T]) Pop() any {
 	last := len(*q) - 1
 	e := (*q)[last]
-	(*q)[last] = nil // it would be held in memory otherwise
+	var none T
+	(*q)[last] = none // it would be held in memory otherwise
 	*q = (*q)[:last]
 	return e
 }
+
+// isDue reports whether the first of q is due before t.
+func (q queue[T]) isDue(t time.Time) bool { return len(q) > 0 && q[0].due().Before(t) }

@@ -21,7 +21,7 @@ type SessionStore struct {
 	byKey     map[session.Key]*entry
 	byID      map[string]*entry
 	bySubject map[string]map[session.Key]*entry // no empty inner maps
-	queue     queue                             // every entry, the first deadline first
+	queue     queue[*entry]                     // every entry, the first deadline first
 }
 
 var (
@@ -39,6 +39,9 @@ type entry struct {
 	session.Record
 	place int
 }
+
+func (e *entry) due() time.Time  { return e.Deadline }
+func (e *entry) moved(place int) { e.place = place }
 
 // precise returns t as all stores keep it, so that a program that is tested with this one meets no surprise with another.
 func precise(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()) }
@@ -179,7 +182,7 @@ func (s *SessionStore) Prune(ctx context.Context, before time.Time, limit int) (
 		return 0, err
 	}
 	n := 0
-	for n < limit && len(s.queue) > 0 && s.queue[0].Deadline.Before(before) {
+	for n < limit && s.queue.isDue(before) {
 		s.remove(s.queue[0])
 		n++
 	}
