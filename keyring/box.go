@@ -26,7 +26,7 @@ func (*box) verify(_, _ []byte) bool          { return false }
 
 // Seal encrypts and authenticates plaintext, and authenticates data, which [Key.Open] must be given again. It fails if k is not for A256GCM.
 func (k *Key) Seal(plaintext, data []byte) ([]byte, error) {
-	b, ok := k.m.work.(*box)
+	b, ok := k.m().work.(*box)
 	if !ok {
 		return nil, fmt.Errorf("%w: the key %q does not seal", ErrForm, k.id)
 	}
@@ -35,7 +35,7 @@ func (k *Key) Seal(plaintext, data []byte) ([]byte, error) {
 
 // Open returns what was sealed with k and this data. The error is [ErrSignature] if it was sealed otherwise, or changed; there is no plaintext then.
 func (k *Key) Open(sealed, data []byte) ([]byte, error) {
-	b, ok := k.m.work.(*box)
+	b, ok := k.m().work.(*box)
 	if !ok {
 		return nil, fmt.Errorf("%w: the key %q does not seal", ErrForm, k.id)
 	}

@@ -27,7 +27,7 @@ type jwk struct {
 // required returns the members that make the key what it is: those that a thumbprint is taken of.
 func (k *Key) required() (jwk, error) {
 	b64 := base64.RawURLEncoding.EncodeToString
-	switch public := k.m.public.(type) {
+	switch public := k.m().public.(type) {
 	case *rsa.PublicKey:
 		return jwk{Kty: "RSA", N: b64(public.N.Bytes()), E: b64(big.NewInt(int64(public.E)).Bytes())}, nil
 	case *ecdsa.PublicKey:

@@ -22,7 +22,8 @@ import (
 type Key struct {
 	id        string
 	algorithm Algorithm
-	m         *material // a pointer: fmt reads unexported fields without asking their methods
+	// m is a function because fmt reads unexported fields without asking their methods, and with a verb that does not fit it follows even pointers to structs.
+	m func() *material
 }
 
 // material is what a key is made of. For a symmetric key that is raw alone.
@@ -75,13 +76,13 @@ func symmetric(id string, algorithm Algorithm, raw []byte) *Key {
 		sum := sha256.Sum256([]byte("gatehouse kid" + string(algorithm) + string(raw)))
 		id = hex.EncodeToString(sum[:8])
 	}
-	k := &Key{id: id, algorithm: algorithm, m: &material{raw: raw}}
+	m := &material{raw: raw}
 	if algorithm == A256GCM {
-		k.m.work = newBox(raw)
+		m.work = newBox(raw)
 	} else {
-		k.m.work = newMAC(algorithm, raw)
+		m.work = newMAC(algorithm, raw)
 	}
-	return k
+	return newKey(id, algorithm, m)
 }
 
 // asymmetric makes a key of a public key and, unless it is nil, its private key. An empty id becomes the thumbprint of RFC 7638.
@@ -90,11 +91,15 @@ func asymmetric(id string, algorithm Algorithm, public crypto.PublicKey, private
 	if err != nil {
 		return nil, err
 	}
-	k := &Key{id: id, algorithm: algorithm, m: &material{private: private, public: public, work: work}}
+	k := newKey(id, algorithm, &material{private: private, public: public, work: work})
 	if id == "" {
 		k.id = k.thumbprint()
 	}
 	return k, nil
+}
+
+func newKey(id string, algorithm Algorithm, m *material) *Key {
+	return &Key{id: id, algorithm: algorithm, m: func() *material { return m }}
 }
 
 // ID returns the key's id, the kid of its tokens.
@@ -107,17 +112,17 @@ func (k *Key) WithID(id string) *Key { return &Key{id: id, algorithm: k.algorith
 func (k *Key) Algorithm() Algorithm { return k.algorithm }
 
 // CanSign reports whether k can sign or seal: a public key cannot.
-func (k *Key) CanSign() bool { return k.m.raw != nil || k.m.private != nil }
+func (k *Key) CanSign() bool { return k.m().raw != nil || k.m().private != nil }
 
 // Public returns the public key of an asymmetric key, under the same id. It is nil for a symmetric key.
 func (k *Key) Public() *Key {
 	if k.algorithm.Symmetric() {
 		return nil
 	}
-	if k.m.private == nil {
+	if k.m().private == nil {
 		return k
 	}
-	public, err := asymmetric(k.id, k.algorithm, k.m.public, nil)
+	public, err := asymmetric(k.id, k.algorithm, k.m().public, nil)
 	if err != nil {
 		return nil // cannot be: the same public key was good when k was made
 	}
@@ -129,13 +134,13 @@ func (k *Key) Sign(dst, input []byte) ([]byte, error) {
 	if !k.CanSign() || k.algorithm == A256GCM {
 		return nil, fmt.Errorf("%w: the key %q cannot sign", ErrForm, k.id)
 	}
-	return k.m.work.sign(dst, input)
+	return k.m().work.sign(dst, input)
 }
 
 // Verify returns nil if signature is the key's for input, else [ErrSignature]. It takes signatures of exactly the right length only, and never panics.
 // With an HMAC it allocates nothing.
 func (k *Key) Verify(input, signature []byte) error {
-	if k.algorithm == A256GCM || !k.m.work.verify(input, signature) {
+	if k.algorithm == A256GCM || !k.m().work.verify(input, signature) {
 		return ErrSignature
 	}
 	return nil
@@ -143,10 +148,10 @@ func (k *Key) Verify(input, signature []byte) error {
 
 // encode returns the private key or secret as a record keeps it, before it is sealed.
 func (k *Key) encode() ([]byte, error) {
-	if k.m.raw != nil {
-		return k.m.raw, nil
+	if k.m().raw != nil {
+		return k.m().raw, nil
 	}
-	return x509.MarshalPKCS8PrivateKey(k.m.private)
+	return x509.MarshalPKCS8PrivateKey(k.m().private)
 }
 
 // decodeKey returns the key that encode has written.

@@ -44,7 +44,8 @@ const (
 // A Key is a master key. It cannot be printed, logged or marshalled: only [Key.Text] gives it away. The zero Key is none, and panics when it is used. A Key is
 // safe for concurrent use.
 type Key struct {
-	m *material // a pointer: fmt reads unexported fields without asking their methods
+	// m is a function because fmt reads unexported fields without asking their methods, and with a verb that does not fit it follows even pointers to structs.
+	m func() *material
 }
 
 type material struct {
@@ -62,7 +63,7 @@ func New() Key {
 func fromRoot(root [Size]byte) Key {
 	m := &material{root: root}
 	copy(m.id[:], derive(m.root[:], "gatehouse seal id", idSize))
-	return Key{m}
+	return Key{func() *material { return m }}
 }
 
 // derive returns the key of this name and length. HKDF fails only for lengths that are not used here.
@@ -111,10 +112,10 @@ func decode(text string) ([]byte, error) {
 }
 
 // Text returns the key as base64, for the file that keeps it. Nothing else may see it.
-func (k Key) Text() string { return base64.StdEncoding.EncodeToString(k.m.root[:]) }
+func (k Key) Text() string { return base64.StdEncoding.EncodeToString(k.m().root[:]) }
 
 // ID returns 16 hexadecimal digits that tell keys apart and say nothing about them.
-func (k Key) ID() string { return hex.EncodeToString(k.m.id[:]) }
+func (k Key) ID() string { return hex.EncodeToString(k.m().id[:]) }
 
 // IsZero reports whether k is no key at all.
 func (k Key) IsZero() bool { return k.m == nil }
@@ -123,7 +124,7 @@ func (k Key) IsZero() bool { return k.m == nil }
 func (k Key) Seal(context string, plaintext []byte) []byte {
 	sealed := make([]byte, 0, overhead+len(plaintext))
 	sealed = append(sealed, version)
-	sealed = append(sealed, k.m.id[:]...)
+	sealed = append(sealed, k.m().id[:]...)
 	return k.aead(context).Seal(sealed, nil, plaintext, []byte(context))
 }
 
@@ -132,8 +133,8 @@ func (k Key) Open(context string, sealed []byte) ([]byte, error) {
 	if len(sealed) < overhead || sealed[0] != version {
 		return nil, fmt.Errorf("%w: %d bytes that are not of the form of sealed data", ErrDamaged, len(sealed))
 	}
-	if id := [idSize]byte(sealed[1:]); id != k.m.id {
-		return nil, fmt.Errorf("%w: it needs the one with the id %x, this one is %x", ErrOtherKey, id, k.m.id)
+	if id := [idSize]byte(sealed[1:]); id != k.m().id {
+		return nil, fmt.Errorf("%w: it needs the one with the id %x, this one is %x", ErrOtherKey, id, k.m().id)
 	}
 	plaintext, err := k.aead(context).Open(nil, nil, sealed[1+idSize:], []byte(context))
 	if err != nil {
@@ -144,7 +145,7 @@ func (k Key) Open(context string, sealed []byte) ([]byte, error) {
 
 // aead returns AES-256-GCM with the context's key, which puts a random nonce in front. Keys of this length never fail.
 func (k Key) aead(context string) cipher.AEAD {
-	block, err := aes.NewCipher(derive(k.m.root[:], "gatehouse seal "+context, Size))
+	block, err := aes.NewCipher(derive(k.m().root[:], "gatehouse seal "+context, Size))
 	if err != nil {
 		panic("seal: " + err.Error())
 	}
