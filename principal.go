@@ -31,6 +31,9 @@ type Identity struct {
 	Carrier string
 	// Session and TokenID name the record behind the credential. Both may be empty; neither is a secret.
 	Session, TokenID string
+	// Purpose is what the token is good for, if the credential is a token: "access", as a rule. Empty for other credentials. A guard takes a token of another
+	// purpose only where the matched rule names it.
+	Purpose string
 	// Email is the verified address of the caller, if the credential vouches for one.
 	Email string
 	// Roles and Scopes are what the credential itself asserts. A role that the rules do not know grants nothing.

@@ -1,0 +1,201 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/revoke"
+)
+
+// MaxTries is how many keys a token of somebody else's is tried against that does not name its key.
+const MaxTries = 4
+
+// A ForeignConfig is a profile: what the access tokens of another issuer are like.
+type ForeignConfig struct {
+	// Algorithms are those that count. Required, whatever the keys are for.
+	Algorithms []keyring.Algorithm
+	// Keys are the issuer's, at most [MaxTries] of them (keyring.Static). A token need not name one of them.
+	Keys *keyring.Ring
+	// JWKSURL is where the issuer publishes its keys, if Keys is nil: https, or http on this machine. A token must name one of them if there are several.
+	JWKSURL string
+	// Transport is how the keys are fetched. Nil means one that goes nowhere but to the host of JWKSURL.
+	Transport http.RoundTripper
+	// Issuer and Audience are what a token must say, if they are given. Without Audience, tokens that are meant for others count here: give one wherever the
+	// issuer writes it.
+	Issuer   string
+	Audience []string
+	// SubjectClaim says who the subject is; empty means sub. RoleClaim says which roles it has, as a text or a list; empty means roles.
+	SubjectClaim, RoleClaim string
+	// Required are claims that a token must have, and with which value; nil means any but none, an empty text, or false.
+	Required map[string]any
+	// Revocations says what was revoked; [revoke.None] if nothing can be. Required.
+	Revocations revoke.Checker
+	// Leeway, Identify, Cache, Now: as in [VerifierConfig].
+	Leeway   time.Duration
+	Identify func(ctx context.Context, c Claims) (gatehouse.Identity, error)
+	Cache    int
+	Now      func() time.Time
+	// Logger gets that keys could not be fetched. Nil means slog.Default.
+	Logger *slog.Logger
+}
+
+// A foreign is what is peculiar to tokens of somebody else.
+type foreign struct{ ForeignConfig }
+
+// NewForeign returns a verifier of another issuer's access tokens. Such a token must expire, must be signed with one of the profile's keys and by one of its algorithms, and
+// never counts for another purpose. The error says what is wrong with c.
+func NewForeign(c ForeignConfig) (*Verifier, error) {
+	if err := checkForeign(c); err != nil {
+		return nil, fmt.Errorf("token: foreign tokens: %w", err)
+	}
+	if c.SubjectClaim == "" {
+		c.SubjectClaim = "sub"
+	}
+	if c.RoleClaim == "" {
+		c.RoleClaim = "roles"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	keys, err := foreignKeys(c)
+	if err != nil {
+		return nil, fmt.Errorf("token: foreign tokens: %w", err)
+	}
+	v := newVerifier(VerifierConfig{Issuer: c.Issuer, Purpose: Purpose{Name: PurposeAccess, Form: JWT}, Revocations: c.Revocations, Leeway: c.Leeway,
+		Identify: c.Identify, Cache: c.Cache, Now: c.Now}, keys)
+	v.foreign = &foreign{c}
+	return v, nil
+}
+
+func checkForeign(c ForeignConfig) error {
+	switch {
+	case len(c.Algorithms) == 0:
+		return errors.New("there is no algorithm: a token must not choose it")
+	case (c.Keys == nil) == (c.JWKSURL == ""):
+		return errors.New("give either keys or the URL of keys")
+	case c.Revocations == nil:
+		return errors.New("there is no list of revocations: use revoke.None if nothing can be revoked")
+	case c.Keys != nil && len(c.Keys.All()) > MaxTries:
+		return fmt.Errorf("there are %d keys, and a token is tried against %d at most", len(c.Keys.All()), MaxTries)
+	case slices.Contains(c.Audience, ""):
+		return errors.New("an audience is empty")
+	}
+	for _, a := range c.Algorithms {
+		if err := a.Valid(); err != nil || a == keyring.A256GCM {
+			return fmt.Errorf("%q is no algorithm that signs", a)
+		}
+		if a.Symmetric() && c.JWKSURL != "" {
+			return fmt.Errorf("%s has secret keys, which nobody publishes", a)
+		}
+	}
+	return nil
+}
+
+func foreignKeys(c ForeignConfig) (keySource, error) {
+	if c.Keys == nil {
+		return newRemoteKeys(c)
+	}
+	if !slices.Contains(c.Algorithms, c.Keys.Algorithm()) {
+		return nil, fmt.Errorf("the keys are for %s, which is not among the algorithms", c.Keys.Algorithm())
+	}
+	return givenKeys{c.Keys}, nil
+}
+
+// givenKeys are the keys of a profile. They have no names that the issuer knows, unless they come from its key set.
+type givenKeys struct{ ring *keyring.Ring }
+
+func (g givenKeys) find(ctx context.Context, h header) ([]*keyring.Key, error) {
+	all := g.ring.All()
+	for _, key := range all {
+		if h.Key != "" && key.ID() == h.Key {
+			return []*keyring.Key{key}, nil
+		}
+	}
+	return all, nil
+}
+
+func (g givenKeys) live(_ context.Context, key *keyring.Key) bool {
+	return slices.Contains(g.ring.All(), key)
+}
+
+// check checks what the profile wants, and brings the claims into the form of our own.
+func (f *foreign) check(c *Claims) error {
+	if c.ExpiresAt.IsZero() {
+		return errForm("it does not say when it expires")
+	}
+	if f.Issuer != "" && c.Issuer != f.Issuer {
+		return ErrIssuer
+	}
+	if len(f.Audience) > 0 && !intersect(c.Audience, f.Audience) {
+		return ErrAudience
+	}
+	for name, want := range f.Required {
+		if !c.says(name, want) {
+			return fmt.Errorf("%w: its claim %q is not what it must be", ErrInvalid, name)
+		}
+	}
+	return f.translate(c)
+}
+
+// says reports whether the claim called name is there, and has the value want if that is not nil.
+func (c Claims) says(name string, want any) bool {
+	if want == nil {
+		return c.has(name)
+	}
+	got, ok := c.Custom[name]
+	switch name {
+	case "iss":
+		got, ok = c.Issuer, true
+	case "sub":
+		got, ok = c.Subject, true
+	case "client_id":
+		got, ok = c.Client, true
+	}
+	if number, isInt := want.(int); isInt {
+		want = float64(number)
+	}
+	return ok && reflect.DeepEqual(got, want)
+}
+
+// translate moves the profile's claims to where ours are. A subject that is a number becomes its text, as long as it is a whole one.
+func (f *foreign) translate(c *Claims) error {
+	if f.SubjectClaim != "sub" {
+		c.Subject = ""
+		switch value := c.Custom[f.SubjectClaim].(type) {
+		case string:
+			c.Subject = value
+		case float64:
+			if value == float64(int64(value)) && value >= 0 && value < 1<<53 {
+				c.Subject = fmt.Sprint(int64(value))
+			}
+		}
+	}
+	if c.Subject == "" || len(c.Subject) > 1024 {
+		return fmt.Errorf("%w: its claim %q names no subject", ErrInvalid, f.SubjectClaim)
+	}
+	if f.RoleClaim != "roles" {
+		c.Roles = nil
+		switch value := c.Custom[f.RoleClaim].(type) {
+		case string:
+			c.Roles = []string{value}
+		case []any:
+			for _, one := range value {
+				if text, ok := one.(string); ok {
+					c.Roles = append(c.Roles, text)
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/keyring"
+)
+
+// How keys are fetched: how large a set may be, how long it may take, how long it counts at least and at most, how long it still counts when it cannot be fetched again, and how often a
+// key that is not in it makes it be fetched.
+const (
+	maxKeySet    = 1 << 20
+	fetchTimeout = 5 * time.Second
+	minKeyAge    = time.Minute
+	maxKeyAge    = time.Hour
+	maxStaleKeys = time.Hour
+	fetchPause   = time.Minute
+	failurePause = 5 * time.Second
+)
+
+// remoteKeys are keys that another issuer publishes. They are fetched once for all who wait, and used while they are fetched again.
+type remoteKeys struct {
+	c      ForeignConfig
+	client *http.Client
+
+	mu      sync.Mutex
+	keys    []*keyring.Key
+	fetched time.Time     // when the keys in use came
+	expires time.Time     // when they are to be fetched again
+	next    time.Time     // before that, nothing is fetched
+	flight  chan struct{} // closed when the fetch under way ends; nil: there is none
+	failed  error         // of the last fetch
+}
+
+func newRemoteKeys(c ForeignConfig) (*remoteKeys, error) {
+	u, err := url.Parse(c.JWKSURL)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return nil, errors.New("the URL of the keys is none")
+	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+		return nil, errors.New("the URL of the keys must be one of https: over plain http, whoever is in between could give us keys")
+	}
+	transport := c.Transport
+	if transport == nil {
+		transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: fetchTimeout, ResponseHeaderTimeout: fetchTimeout,
+			DialContext: (&net.Dialer{Timeout: fetchTimeout, Control: dialOnly(u.Hostname())}).DialContext, MaxIdleConns: 1, IdleConnTimeout: time.Minute}
+	}
+	return &remoteKeys{c: c, client: &http.Client{Transport: transport, Timeout: fetchTimeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects: give the last URL") }}}, nil
+}
+
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
+}
+
+// dialOnly refuses addresses that a name in a configuration should not lead to: this machine, unless it is named as such, and the link, where clouds keep their
+// metadata. It is asked about each address that is dialled, after the name was resolved.
+func dialOnly(host string) func(network, address string, _ syscall.RawConn) error {
+	return func(_, address string, _ syscall.RawConn) error {
+		ap, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		addr := ap.Addr().Unmap()
+		if addr.IsLoopback() && !isLoopback(host) || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() {
+			return fmt.Errorf("the name %s leads to %v, where nothing is fetched from", host, addr)
+		}
+		return nil
+	}
+}
+
+// find returns the key that the header names, or the only ones there are for its algorithm.
+func (r *remoteKeys) find(ctx context.Context, h header) ([]*keyring.Key, error) {
+	if !slices.Contains(r.c.Algorithms, h.Algorithm) {
+		return nil, errForm("its algorithm is none that the issuer uses")
+	}
+	keys, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := match(keys, h)
+	if len(found) == 0 {
+		if keys, err = r.renewed(ctx); err != nil {
+			return nil, err
+		}
+		found = match(keys, h)
+	}
+	if len(found) == 0 || len(found) > MaxTries {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, keyring.ErrUnknownKey)
+	}
+	return found, nil
+}
+
+func match(keys []*keyring.Key, h header) []*keyring.Key {
+	var found []*keyring.Key
+	for _, key := range keys {
+		if key.Algorithm() == h.Algorithm && (h.Key == "" || h.Key == key.ID()) {
+			found = append(found, key)
+		}
+	}
+	return found
+}
+
+func (r *remoteKeys) live(ctx context.Context, key *keyring.Key) bool {
+	keys, err := r.current(ctx)
+	return err == nil && slices.Contains(keys, key)
+}
+
+// current returns the keys in use. Where they are due, they are fetched again; whoever asks meanwhile gets the old ones, for a time.
+func (r *remoteKeys) current(ctx context.Context) ([]*keyring.Key, error) {
+	r.mu.Lock()
+	now := r.c.Now()
+	keys, due, usable := r.keys, !now.Before(r.expires), r.keys != nil && now.Before(r.expires.Add(maxStaleKeys))
+	var flight chan struct{}
+	if due {
+		flight = r.start(now)
+	}
+	r.mu.Unlock()
+	if usable {
+		return keys, nil
+	}
+	return r.wait(ctx, flight)
+}
+
+// renewed returns the keys after they were fetched again, if that has not been done just now.
+func (r *remoteKeys) renewed(ctx context.Context) ([]*keyring.Key, error) {
+	r.mu.Lock()
+	flight := r.start(r.c.Now())
+	keys := r.keys
+	r.mu.Unlock()
+	if flight == nil {
+		return keys, nil
+	}
+	return r.wait(ctx, flight)
+}
+
+// start begins a fetch, unless one is under way, and returns its end; nil if it is too early for one. r.mu is held.
+func (r *remoteKeys) start(now time.Time) chan struct{} {
+	if r.flight == nil && !now.Before(r.next) {
+		r.flight = make(chan struct{})
+		go r.fetch(r.flight)
+	}
+	return r.flight
+}
+
+// wait waits for the end of a fetch.
+func (r *remoteKeys) wait(ctx context.Context, flight chan struct{}) ([]*keyring.Key, error) {
+	if flight != nil {
+		select {
+		case <-flight:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys == nil || !r.c.Now().Before(r.expires.Add(maxStaleKeys)) {
+		return nil, fmt.Errorf("token: the issuer's keys cannot be fetched: %w", r.failed)
+	}
+	return r.keys, nil
+}
+
+// fetch fetches the keys once. It is nobody's request: that one of those who wait goes away does not end it.
+func (r *remoteKeys) fetch(flight chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
+	defer cancel()
+	keys, age, err := r.ask(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.c.Now()
+	r.failed, r.flight = err, nil
+	if err != nil {
+		r.next = now.Add(failurePause)
+		r.c.Logger.Warn("an issuer's keys could not be fetched", "url", r.c.JWKSURL, "error", err.Error())
+	} else {
+		r.keys, r.fetched, r.expires, r.next = keys, now, now.Add(age), now.Add(fetchPause)
+	}
+	close(flight)
+}
+
+// ask fetches the keys, and how long they count.
+func (r *remoteKeys) ask(ctx context.Context) ([]*keyring.Key, time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.c.JWKSURL, nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json")
+	response, err := r.client.Do(request)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("the answer is %s", response.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxKeySet+1))
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(text) > maxKeySet {
+		return nil, 0, fmt.Errorf("the set of keys is larger than %d bytes", maxKeySet)
+	}
+	keys, err := keyring.ParseJWKS(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	if keys == nil {
+		keys = []*keyring.Key{} // an issuer that has withdrawn all its keys
+	}
+	return keys, maxAge(response.Header.Get("Cache-Control")), nil
+}
+
+// maxAge returns what a Cache-Control field allows, within bounds.
+func maxAge(field string) time.Duration {
+	age := 5 * time.Minute
+	for _, directive := range strings.Split(field, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
+		if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && strings.EqualFold(name, "max-age") {
+			age = time.Duration(min(max(seconds, 0), 86400)) * time.Second
+		}
+	}
+	return min(max(age, minKeyAge), maxKeyAge)
+}
