@@ -83,8 +83,8 @@ func New(store Store, c Config) (*Ring, error) {
 
 // Static returns a ring that consists of these keys and never changes: the first one signs, if it can, and all verify. They are for one algorithm, and no two have the same id.
 func Static(name string, keys ...*Key) (*Ring, error) {
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("the key ring %.40q has no keys: give at least one", name)
+	if len(keys) == 0 || keys[0] == nil {
+		return nil, fmt.Errorf("%w: the key ring %.40q has no keys: give at least one", ErrForm, name)
 	}
 	ids := map[string]bool{}
 	for _, k := range keys {
@@ -141,7 +141,9 @@ func (c *Config) defaults() {
 	if c.Lifetime == 0 {
 		c.Lifetime = DefaultLifetime
 	}
-	c.Lifetime = (c.Lifetime + time.Millisecond - 1).Truncate(time.Millisecond) // stores keep milliseconds
+	if rest := c.Lifetime % time.Millisecond; rest > 0 {
+		c.Lifetime += time.Millisecond - rest // stores keep milliseconds
+	}
 	switch {
 	case c.Leeway == 0:
 		c.Leeway = DefaultLeeway

@@ -100,3 +100,10 @@ func (s *ringStore) edit(ring string, change func([]keyring.Record) []keyring.Re
 	state := s.rings[ring]
 	s.rings[ring] = ringState{state.version + 1, change(state.keys)}
 }
+
+// between sets what is called before a save, without the lock.
+func (s *ringStore) between(call func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.beforeSave = call
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -251,7 +252,7 @@ func (r *Ring) Seal(plaintext, data []byte) (string, error) {
 // the text was not sealed by this ring, or changed, or its key is gone.
 func (r *Ring) Open(text string, data []byte) ([]byte, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) == 0 || len(raw) < 1+int(raw[0]) {
+	if err != nil || len(raw) == 0 || len(raw) < 1+int(raw[0]) || strings.ContainsAny(text, "\r\n") { // which the decoder skips
 		return nil, ErrSignature
 	}
 	head := raw[:1+int(raw[0])]
