@@ -89,6 +89,9 @@ func lookup(ctx context.Context, find Lookup, credential string) (gatehouse.Iden
 		// request on strict rules, and would not see that it came beside another one.
 		return gatehouse.Identity{}, gatehouse.ErrCredential
 	}
+	if stale, ok := errors.AsType[*gatehouse.StaleError](err); ok {
+		return gatehouse.Identity{}, stale // whose text is ours, and whose identity a rule may want
+	}
 	if err != nil {
 		return gatehouse.Identity{}, redact(err, credential)
 	}

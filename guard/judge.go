@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/policy"
@@ -195,7 +196,7 @@ func (g *Guard) findPrincipal(r *http.Request, v *Verdict, match policy.Match, a
 	id, err := g.identify(r, v, as)
 	if err == nil {
 		v.Principal, err = g.resolve(r.Context(), id)
-		if id.Session != "" && errors.Is(err, gatehouse.ErrCredential) {
+		if id.Session != "" && id.Purpose == "" && errors.Is(err, gatehouse.ErrCredential) {
 			err = fmt.Errorf("%w: %w", gatehouse.ErrSession, err) // nobody sees from the answer whether the account or the session is gone
 		}
 		if err == nil {
@@ -251,12 +252,16 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 	}
 	var f findings
 	x, inherits := exchangeFor(r, v), false
+	if purpose := v.match.Purpose; purpose != "" {
+		r = r.WithContext(gatehouse.NewPurposeContext(r.Context(), purpose))
+	}
 	for i := range g.carriers {
 		if x.inherits(g.carriers[i].Carrier) {
 			inherits = true
 			continue // an outer guard has asked it
 		}
 		id, err := g.ask(r, i)
+		id, err = g.bearStale(id, err, v)
 		id.Carrier = g.carriers[i].name
 		if err == nil {
 			v.ambient, v.unsaid, v.secure = g.carriers[i].ambient, g.carriers[i].unsaid, g.carriers[i].secure
@@ -278,7 +283,21 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		v.overlooked = f.unchecked
 		return gatehouse.Identity{}, err
 	}
-	return f.id, g.checkTimes(f.id, v)
+	return f.id, g.checkIdentity(f.id, v)
+}
+
+// bearStale accepts a token of which it has not been known for a while whether it was revoked, for as long as the rule allows.
+func (g *Guard) bearStale(id gatehouse.Identity, err error, v *Verdict) (gatehouse.Identity, error) {
+	allowed := v.match.OnStoreLoss
+	if err == nil || allowed == 0 {
+		return id, err
+	}
+	stale, ok := errors.AsType[*gatehouse.StaleError](err)
+	if !ok || stale.Age > allowed || stale.Identity.Value == "" {
+		return id, err
+	}
+	v.step(StageCredential, "", fmt.Sprintf("revocations unknown for %v: the rule allows %v", stale.Age.Round(time.Millisecond), allowed), nil)
+	return stale.Identity, nil
 }
 
 // inherit returns the identity that the guard around has found, unless the carriers of this one found something that does not go with it.
@@ -292,8 +311,23 @@ func (g *Guard) inherit(id gatehouse.Identity, f *findings, v *Verdict) (gatehou
 		v.step(StageCredential, "", "another caller than the guard around has found", nil)
 		return gatehouse.Identity{}, gatehouse.ErrDuplicate
 	}
-	return id, g.checkTimes(id, v)
+	return id, g.checkIdentity(id, v)
 }
+
+// checkIdentity checks what a carrier has found: that it proves somebody, still does, and is for what the rule wants.
+func (g *Guard) checkIdentity(id gatehouse.Identity, v *Verdict) error {
+	want := v.match.Purpose
+	if id.Purpose == want || want == "" && id.Purpose == accessPurpose {
+		return g.checkTimes(id, v)
+	}
+	v.step(StageCredential, id.Carrier, "good for another purpose", nil)
+	return errPurpose
+}
+
+// accessPurpose is what tokens are good for where a rule does not say otherwise.
+const accessPurpose = "access"
+
+var errPurpose = fmt.Errorf("%w: good for another purpose", gatehouse.ErrCredential)
 
 // findings are what the carriers have to say about one request.
 type findings struct {

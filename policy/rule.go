@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Rule says who may make the requests that match its method set, host and path.
@@ -28,6 +29,11 @@ type Rule struct {
 	Allow Requirement
 	// Strict refuses an unusable credential even where Allow lets anyone in, instead of taking the caller for anonymous.
 	Strict bool
+	// Purpose is what a token must be good for to count here, such as "refresh"; nothing else is a credential then. Empty means access, and that other
+	// credentials, such as sessions, count.
+	Purpose string
+	// OnStoreLoss is how long a token still counts after it was last known that it had not been revoked, beyond the bound that revocation promises. Zero refuses it with 503.
+	OnStoreLoss time.Duration
 	// AllowEncodedSlash accepts %2F in the path; it is then matched as part of a segment and forwarded verbatim.
 	AllowEncodedSlash bool
 
@@ -44,7 +50,7 @@ func (r *Rule) Index() int { return r.index }
 // A RuleError is a fault of one rule, or of how it stands to another.
 type RuleError struct {
 	Index int    // the rule's place in Config.Rules
-	Field string // "name", "methods", "host", "path", "regex" or "allow"
+	Field string // "name", "methods", "host", "path", "regex", "allow", "purpose" or "on_store_loss"
 	Err   error  // what is wrong, for a person
 }
 

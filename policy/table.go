@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Config is what a [Table] is made of.
@@ -78,6 +79,12 @@ func (t *Table) add(r *Rule, names map[string]bool) error {
 		fault("name", fmt.Errorf("another rule is called %q", r.Name))
 	}
 	fault("allow", r.Allow.check(t.roles))
+	if r.OnStoreLoss < 0 {
+		fault("on_store_loss", fmt.Errorf("%v is negative: zero refuses what cannot be checked", r.OnStoreLoss))
+	}
+	if strings.Trim(r.Purpose, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		fault("purpose", fmt.Errorf("%q is no purpose: its name has lower-case letters, digits, '-' and '_'", r.Purpose))
+	}
 	if list := t.compile(r, fault); list != nil {
 		fault(t.place(r, list))
 	}
@@ -318,8 +325,20 @@ type Match struct {
 	Allow Requirement
 	// Strict says whether an unusable credential is refused on a public path.
 	Strict bool
+	// Purpose is what a token must be good for, OnStoreLoss how long it counts while revocations are unknown, see [Rule]. Where several rules match, the least of their
+	// OnStoreLoss counts; and if their purposes differ, Purpose is one that no token has.
+	Purpose     string
+	OnStoreLoss time.Duration
 	// Allowed are the methods that would match, sorted for an Allow header, if a rule matches but for its method.
 	Allowed []string
+}
+
+// noPurpose is a purpose that no token can have.
+const noPurpose = "(several)"
+
+// matchOf returns the match of one rule alone.
+func matchOf(r *Rule) Match {
+	return Match{Rule: r, Allow: r.Allow, Strict: r.Strict, Purpose: r.Purpose, OnStoreLoss: r.OnStoreLoss}
 }
 
 // IsPublic reports whether everybody may pass.
@@ -362,11 +381,11 @@ func (t *Table) lookup(host, path, methodName string) Match {
 	method, seen := uint64(1)<<i, uint64(0)
 	if root := t.hosts[host]; root != nil {
 		if r := root.find(path, 0, method, &seen); r != nil {
-			return Match{Rule: r, Allow: r.Allow, Strict: r.Strict}
+			return matchOf(r)
 		}
 	}
 	if r := t.any.find(path, 0, method, &seen); r != nil {
-		return Match{Rule: r, Allow: r.Allow, Strict: r.Strict}
+		return matchOf(r)
 	}
 	if m := t.matchRegexes(host, path, method, &seen); m.Rule != nil {
 		return m
@@ -392,11 +411,15 @@ func (t *Table) matchRegexes(host, path string, method uint64, seen *uint64) Mat
 		switch {
 		case !r.covers(method):
 		case m.Rule == nil:
-			m = Match{Rule: r, Allow: r.Allow, Strict: r.Strict}
+			m = matchOf(r)
 		default:
 			m.Also = append(m.Also, r)
 			m.Allow = both(m.Allow, r.Allow)
 			m.Strict = m.Strict || r.Strict
+			m.OnStoreLoss = min(m.OnStoreLoss, r.OnStoreLoss)
+			if m.Purpose != r.Purpose {
+				m.Purpose = noPurpose
+			}
 		}
 	}
 	return m

@@ -208,6 +208,15 @@ func (l *List) RevokeSession(ctx context.Context, sid string, expires time.Time)
 	return l.Revoke(ctx, Entry{Kind: Session, ID: sid, Expires: expires})
 }
 
+// RevokeSessions revokes whatever belongs to the sessions, in one step. None of it is valid after expires.
+func (l *List) RevokeSessions(ctx context.Context, expires time.Time, sids ...string) error {
+	entries := make([]Entry, len(sids))
+	for i, sid := range sids {
+		entries[i] = Entry{Kind: Session, ID: sid, Expires: expires}
+	}
+	return l.Revoke(ctx, entries...)
+}
+
 // RevokeSubject revokes whatever was issued to subject until now.
 func (l *List) RevokeSubject(ctx context.Context, subject string) error {
 	return l.Revoke(ctx, Entry{Kind: Subject, ID: subject, Before: l.now()})

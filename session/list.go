@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/gatehouse-auth/gatehouse"
 )
 
 // An Info describes a session to its owner. It holds no secret.
@@ -40,7 +42,7 @@ func (t *Table) live(ctx context.Context, subject string) ([]found, error) {
 		if json.Unmarshal(rec.Body, &f.body) != nil {
 			continue // counts for nothing, see find
 		}
-		if !t.overdue(rec, f.body) {
+		if !t.overdue(rec, f.body) && !errors.Is(t.revoked(rec, f.body), gatehouse.ErrSession) {
 			list = append(list, f)
 		}
 	}
@@ -85,6 +87,9 @@ func (t *Table) EndAll(ctx context.Context, subject, except string) (int, error)
 		if f.ID == except && except != "" {
 			spared = f.Key
 		}
+	}
+	if err := t.revokeAll(ctx, list, spared); err != nil {
+		return 0, err
 	}
 	n, err := t.store.DeleteAll(ctx, subject, spared)
 	if err != nil {

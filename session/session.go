@@ -111,9 +111,17 @@ func (s *Session) Subject() string {
 func (s *Session) Identity() gatehouse.Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id := s.body.Identity.restored()
+	if s.body.Identity == nil {
+		return gatehouse.Identity{}
+	}
+	return identityOf(s.rec, s.body, s.table.expires(s.rec, s.body))
+}
+
+// identityOf returns the identity of a session that ends at expires.
+func identityOf(rec Record, b body, expires time.Time) gatehouse.Identity {
+	id := b.Identity.restored()
 	if id.Value != "" {
-		id.Session, id.IssuedAt, id.ExpiresAt = s.rec.ID, s.rec.Created, s.table.expires(s.rec, s.body)
+		id.Session, id.IssuedAt, id.ExpiresAt = rec.ID, rec.Created, expires
 	}
 	return id
 }

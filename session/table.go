@@ -37,6 +37,11 @@ type Config struct {
 	Touch time.Duration
 	// MaxPerSubject is how many sessions one subject may have: a new one ends the oldest. Zero means any number.
 	MaxPerSubject int
+	// Revocations takes the sessions that end, so that what was given out for them, such as access tokens, ends as well, and says which have ended elsewhere: a
+	// *revoke.List. Nil: sessions end by being deleted, and nothing else does.
+	Revocations Revocations
+	// StoreIsCache says that the store may still have what has ended, or may have lost that it has, so that a session counts only if Revocations is up to date.
+	StoreIsCache bool
 	// Logger gets what went wrong and did not change an answer. Nil means slog.Default.
 	Logger *slog.Logger
 	// Now is the clock. Nil means time.Now.
@@ -56,6 +61,9 @@ type Table struct {
 func New(store Store, c Config) *Table {
 	if store == nil {
 		panic("session.New: the store is nil")
+	}
+	if c.StoreIsCache && c.Revocations == nil {
+		panic("session.New: a store that is a cache needs Revocations")
 	}
 	if c.Idle < 0 || c.Absolute < 0 || c.MaxPerSubject < 0 {
 		panic("session.New: Idle, Absolute and MaxPerSubject cannot be negative")
@@ -147,6 +155,9 @@ func (t *Table) find(ctx context.Context, key Key) (Record, body, error) {
 			t.warn(ctx, "an overdue session could not be deleted", rec.ID, err)
 		}
 		return Record{}, body{}, ErrOverdue
+	}
+	if err := t.revoked(rec, b); err != nil {
+		return Record{}, body{}, err
 	}
 	return rec, b, nil
 }
@@ -337,7 +348,7 @@ func (t *Table) cap(ctx context.Context, rec Record) {
 		return
 	}
 	for excess := len(list) - t.MaxPerSubject; excess > 0 && list[0].Key != rec.Key; excess-- {
-		if err := t.store.Delete(ctx, list[0].Key); err != nil {
+		if err := t.drop(ctx, list[0].Record, list[0].body); err != nil {
 			t.warn(ctx, "a session over the limit could not be ended", list[0].ID, err)
 		}
 		list = list[1:]
@@ -446,11 +457,13 @@ const maxHeirs = 16
 
 // end deletes rec, and what has come of it: a request that renewed the session at the same time must not leave it alive under another id. Once a link of
 // the lineage is deleted, nobody can renew it, so what is there is all that there will be.
+//
+// Where sessions are revoked, the lineage is: what was renewed from it counts no more, whoever still finds its record.
 func (t *Table) end(ctx context.Context, rec Record, b body) error {
-	if err := t.store.Delete(ctx, rec.Key); err != nil {
-		return fmt.Errorf("session: %w", err)
+	if err := t.drop(ctx, rec, b); err != nil {
+		return err
 	}
-	if rec.Subject == "" {
+	if rec.Subject == "" || t.Revocations != nil {
 		return nil // visitors' sessions are not renewed
 	}
 	for range maxHeirs {
