@@ -125,7 +125,8 @@ func (f *Families) Purpose() Purpose { return f.verifier.Purpose() }
 func (f *Families) Start(ctx context.Context, c Claims) (Pair, error) {
 	c.Session = newID()
 	now := f.c.Now()
-	next, rec, err := f.next(c, now, now)
+	start := f.c.Revocations.IssuedAt(c.Subject, now) // not before what was revoked a moment ago
+	next, rec, err := f.next(c, start, now)
 	if err != nil {
 		return Pair{}, err
 	}
