@@ -54,6 +54,7 @@ func (d *decoder) check(c *Config) {
 	d.checkTokens(c)
 	d.checkCarriers(c)
 	d.checkSessions(c)
+	d.checkTokenSections(c)
 	d.checkHeaders(c)
 	d.checkRoles(c)
 	d.checkRules(c)
@@ -103,6 +104,10 @@ func (d *decoder) clearSecret(n *node, s *shape, path string) {
 	switch s.check {
 	case texts["token"]:
 		d.warn(n.at, path, "this token is stored in clear; gatehouse hash token --stdin makes the hash to store instead")
+	case texts["tokensecret"]:
+		d.warn(n.at, path, "this key is stored in clear; write ${NAME} or file:PATH instead")
+	case texts["masterkey"]:
+		d.warn(n.at, path, "this key is stored in clear, and opens every other one; write ${NAME} or file:PATH instead")
 	case texts["password"]:
 		d.warn(n.at, path, "this password is stored in clear; write ${NAME} or file:PATH instead")
 	case texts["storeurl"], texts["redisurl"]:
@@ -182,8 +187,8 @@ func (d *decoder) checkCarriers(c *Config) {
 	if _, written := d.index.places["server.http.auth_scheme"]; written && !seen["authorization"] {
 		d.faultAt("server.http.auth_scheme", "is not used, because carriers does not name authorization; add it, or remove this key")
 	}
-	if tokens := "server.http.allowed_tokens"; len(c.Server.HTTP.AllowedTokens) > 0 && len(c.Carriers) == 1 && seen["session"] {
-		d.faultAt(tokens, "is not used, because carriers names session alone; add authorization, or remove the tokens")
+	if tokens := "server.http.allowed_tokens"; len(c.Server.HTTP.AllowedTokens) > 0 && !seen["authorization"] && !slices.ContainsFunc(c.Carriers, func(c Carrier) bool { return c.Header != "" }) {
+		d.faultAt(tokens, "is not used, because carriers names nothing that they could travel in; add authorization, or remove the tokens")
 	}
 	schemes := c.Server.HTTP.AuthScheme
 	for i, scheme := range schemes {

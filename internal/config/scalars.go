@@ -98,6 +98,8 @@ var scalars = map[reflect.Type]*scalar{
 	reflect.TypeFor[Level]():            {"a level", "INFO", onlyStrings, parseLevel, levelSchema},
 	reflect.TypeFor[Listen]():           {"an address", "", onlyStrings, parseListen, listenSchema},
 	reflect.TypeFor[time.Time]():        {"a date", "2027-01-31", onlyStrings, parseTime, timeSchema},
+	reflect.TypeFor[ClaimValue]():       {"a text, a number, true, false or any", "any", []scalarType{stringType, intType, boolType}, parseClaimValue, claimSchema},
+	reflect.TypeFor[StoreLoss]():        {"deny or bounded(60s)", "bounded(60s)", onlyStrings, parseStoreLoss, storeLossSchema},
 	reflect.TypeFor[netip.Prefix]():     {"an address or network", "10.0.0.0/8", onlyStrings, parsePrefix, prefixSchema},
 }
 
@@ -108,9 +110,11 @@ var (
 	durationSchema = object{"oneOf": []any{object{"type": "integer", "minimum": 0}, object{"type": "string", "pattern": durationPattern}}}
 	levelSchema    = object{"type": "string", "pattern": "^([Dd][Ee][Bb][Uu][Gg]|[Ii][Nn][Ff][Oo]|[Ww][Aa][Rr][Nn]([Ii][Nn][Gg])?|" +
 		"[Ee][Rr][Rr][Oo][Rr]|[Cc][Rr][Ii][Tt][Ii][Cc][Aa][Ll])$"}
-	listenSchema = object{"type": "string", "pattern": `^(unix:.+|.+:[0-9]+)$`}
-	timeSchema   = object{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9:.]+([Zz]|[-+][0-9]{2}:[0-9]{2}))?$`}
-	prefixSchema = object{"type": "string", "pattern": `^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$`}
+	listenSchema    = object{"type": "string", "pattern": `^(unix:.+|.+:[0-9]+)$`}
+	timeSchema      = object{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt][0-9:.]+([Zz]|[-+][0-9]{2}:[0-9]{2}))?$`}
+	claimSchema     = object{"type": []any{"string", "integer", "boolean"}}
+	storeLossSchema = object{"type": "string", "pattern": `^(deny|bounded[(]([0-9]+|[0-9]*[.]?[0-9]+[dhms])[)])$`}
+	prefixSchema    = object{"type": "string", "pattern": `^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$`}
 )
 
 func parseString(text string, s *shape) (any, string) {

@@ -3,9 +3,11 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -101,7 +103,7 @@ var beyondSchema = []string{
 	"one header for two things, by default", "identity headers that mean something else", "situations that are none", "a variable that is not set",
 	"a store and sessions that nothing uses", "tokens without a carrier for them", "a scheme without the carrier for it", "a store that is a folder", "a store in memory",
 	"a store with slashes", "sessions that are never idle for so long", "a cookie for an address", "a cookie for another domain", "a cookie for a domain that only ends alike",
-	"a port in another base", "a port with a leading zero", "a size beyond any", "a text that is nearly a variable",
+	"a port in another base", "a port with a leading zero", "a size beyond any", "a text that is nearly a variable", "a purpose without tokens", "tokens that nothing uses",
 }
 
 func TestSchemaRefusesTheMalformed(t *testing.T) {
@@ -167,7 +169,13 @@ func TestExamplesAreValid(t *testing.T) {
 			t.Errorf("example %s: %v", text, fault)
 			return
 		}
-		d := newDecoder("", Options{})
+		dir := t.TempDir()
+		for _, name := range regexp.MustCompile(`file:([a-z./-]+)`).FindAllStringSubmatch(text, -1) { // the files that the example names
+			if err := errors.Join(os.MkdirAll(filepath.Join(dir, filepath.Dir(name[1])), 0o700), os.WriteFile(filepath.Join(dir, name[1]), []byte("x"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d := newDecoder(dir, Options{})
 		d.value(root.entries[0].value, s, "x", newValue(s))
 		if len(d.faults) > 0 && !strings.Contains(text, "<64") {
 			t.Errorf("example %s: %v", text, d.faults)

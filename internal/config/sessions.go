@@ -17,15 +17,16 @@ func (c *Config) HasSessions() bool {
 
 // checkSessions reports what is not used, and what the session cookie would be lost by.
 func (d *decoder) checkSessions(c *Config) {
-	for _, section := range []string{"store", "sessions"} {
-		if !c.HasSessions() && d.hasKeys(section) {
-			d.faultAtKey(section, "is not used, because carriers does not name session; add it, or remove this section")
-		}
+	if !c.HasSessions() && d.hasKeys("sessions") {
+		d.faultAtKey("sessions", "is not used, because carriers does not name session; add it, or remove this section")
+	}
+	if !c.HasSessions() && !c.HasTokens() && d.hasKeys("store") {
+		d.faultAtKey("store", "is not used, because carriers names neither session nor bearer, and there are no clients; add one of them, or remove this section")
 	}
 	if d.wrote("sessions.idle") && c.Sessions.Idle > c.Sessions.Absolute && c.Sessions.Absolute > 0 {
 		d.faultAt("sessions.idle", "is longer than absolute, so that it never ends a session; make it shorter, or remove it")
 	}
-	if !c.Store.Redis.IsZero() && d.wrote("store.url") {
+	if !c.Store.Redis.IsZero() && d.wrote("store.url") && !c.HasTokens() {
 		d.warnAt(c, "store.url", "is not used in this version, because the sessions are in Redis")
 	}
 	if c.Sessions.MaxPerUser > 0 {

@@ -30,13 +30,15 @@ import (
 
 // Config is a whole configuration, complete with defaults. It must not be changed once it is shared.
 type Config struct {
-	_ struct{} `later:"tokens accounts mail openapi spa clients audit telemetry"`
+	_ struct{} `later:"accounts mail openapi spa audit telemetry"`
 
 	Server      Server              `key:"server" doc:"Where Gatehouse listens, and what it takes."`
 	Log         Log                 `key:"log" doc:"What is logged, and how."`
 	Store       Store               `key:"store" doc:"Where sessions are kept. The programs in which people sign in use the same store."`
 	Carriers    []Carrier           `key:"carriers" default:"authorization" nonempty:"true" example:"[session, authorization, {header: X-API-Key}]" doc:"Where a credential may travel, in order. All of them look; two that both find one make the request ambiguous."`
 	Sessions    Sessions            `key:"sessions" doc:"How long log-ins last, and the cookie in which they travel. Needs session among the carriers. In this version sessions begin in Go programs that use the same store; Gatehouse guards them."`
+	Tokens      Tokens              `key:"tokens" doc:"The tokens that Gatehouse makes and verifies. Needs bearer among the carriers, or clients."`
+	Clients     []Client            `key:"clients" example:"[{id: reports, keys: 'file:reports.jwks', scopes: [films.read]}]" doc:"Programs that prove who they are at /oauth, and get tokens for themselves."`
 	Roles       map[string]int      `key:"roles" names:"name" ranked:"true" min:"1" max:"2147483647" example:"{basic: 1, premium: 5, admin: 9}" doc:"The roles and their levels. A higher level includes every lower one; gaps are fine, equal levels are a fault. The short form [basic, admin] counts from 1."`
 	Permissions map[string][]string `key:"permissions" names:"name" check:"grant" unique:"true" example:"{basic: [films.read], admin: ['films.*']}" doc:"What each role permits, on top of what the roles below it permit. films.* is everything that begins with films., * is everything."`
 	Rules       []Rule              `key:"rules" example:"[{path: /public/**, allow: anyone}]" doc:"Who may do what. The most specific rule that matches decides; a request that no rule matches is refused."`
@@ -136,12 +138,12 @@ type LogLevel struct {
 
 // Store says where sessions are kept.
 type Store struct {
-	_ struct{} `later:"master_key"`
-
 	// URL begins with sqlite: or postgres://. It may hold a password.
 	URL gatehouse.Secret `key:"url" default:"sqlite:gatehouse-data/gatehouse.db" check:"storeurl" example:"postgres://gatehouse@127.0.0.1/gatehouse" doc:"sqlite:FILE, relative to the working folder, or a postgres:// URL; best with ${NAME} for its password, or file:PATH for the whole. A change waits for a restart."`
 	// Redis is zero where sessions are kept in SQL.
 	Redis Redis `key:"redis" example:"redis://127.0.0.1:6379/0" doc:"Keep sessions in this Redis or Valkey server, and only there: they are as durable as it is. A URL, or a mapping. Empty: sessions are kept where url says. A change waits for a restart."`
+	// MasterKey is zero where the file beside the database has it.
+	MasterKey gatehouse.Secret `key:"master_key" check:"masterkey" example:"file:gatehouse-data/master.key" doc:"The key that signing keys are sealed with: 32 bytes in base64, best as file:PATH or ${NAME}. Absent, with SQLite: the file master.key beside the database, which is made with it. PostgreSQL needs one; gatehouse key generate --master makes it."`
 }
 
 // Redis names a server of the Redis protocol, by URL or by Host and what follows it.
@@ -181,14 +183,14 @@ type Carrier struct {
 
 	Pos Position
 	// Kind is "authorization" or "session", or empty for a named header.
-	Kind string `short:"true" enum:"authorization session" nearly:"bearer basic" hint:"what works is authorization, session and {header: X-API-Key}" example:"authorization" doc:"authorization: a token in the Authorization header, with one of the schemes of server.http.auth_scheme. session: the cookie of a session in the store."`
+	Kind string `short:"true" enum:"authorization session bearer" nearly:"basic" hint:"what works is authorization, session, bearer and {header: X-API-Key}" example:"authorization" doc:"authorization: a token in the Authorization header, with one of the schemes of server.http.auth_scheme. session: the cookie of a session in the store. bearer: a signed token in Authorization: Bearer, as the section tokens says."`
 	// Header is the name of a header whose whole value is the token, in canonical form.
 	Header string `key:"header" check:"field" example:"X-API-Key" doc:"The name of a header whose whole value is the token."`
 }
 
 // A Rule says who may do what matches its method set, host and path. Path patterns and equal rules are judged by package policy.
 type Rule struct {
-	_ struct{} `oneOf:"path regex" later:"on_store_loss"`
+	_ struct{} `oneOf:"path regex"`
 
 	Pos Position
 
@@ -201,6 +203,8 @@ type Rule struct {
 	Strict            bool        `key:"strict" default:"false" doc:"On a rule that lets anyone in: an unusable credential is refused instead of ignored."`
 	AllowEncodedSlash bool        `key:"allow_encoded_slash" default:"false" doc:"Accept %2F in the path; it is part of a segment and is forwarded as it came."`
 	ForwardCredential bool        `key:"forward_credential" default:"false" doc:"Leave a token in the request that is forwarded. The cookie of a session is removed all the same."`
+	Purpose           string      `key:"purpose" check:"purpose" example:"refresh" doc:"What a token must be good for to count here; nothing else is a credential then. Absent: access tokens count, and other credentials."`
+	OnStoreLoss       StoreLoss   `key:"on_store_loss" default:"deny" example:"bounded(60s)" doc:"What happens while it is not known what was revoked: deny refuses with 503, bounded(60s) lets tokens that were good pass for so long."`
 	Upstream          string      `key:"upstream" check:"name" example:"films" doc:"The upstream that answers. Needed where there are several."`
 }
 

@@ -55,6 +55,13 @@ var texts = map[string]*textCheck{
 	"redisurl":     {testRedisURL, `^((rediss?|valkeys?)://.*|file:.+|.*\$\{.*)?$`, true},
 	"redishost":    {testListenHost, `^[A-Za-z0-9.:_-]+$`, true}, // where people put whole addresses, with the password
 	"password":     {testPassword, "", true},
+	"tokensecret":  {testTokenSecret, "", true},
+	"masterkey":    {testTokenSecret, "", true},
+	"publickeys":   {testTokenSecret, "", true},
+	"keysurl":      {testKeysURL, `^https?://`, false},
+	"purpose":      {matching(purposeText, "is not the name of a purpose; use lower-case letters, digits, - and _"), purposeText, false},
+	"claim":        {matching(`^[!-~]+$`, "is not the name of a claim"), `^[!-~]+$`, false},
+	"claimsource":  {matching(claimSourceText, "says nothing; write subject, role, roles, email, true, or a text in double quotation marks"), claimSourceText, false},
 	"cookiename":   {testCookieName, `^[A-Za-z0-9_.-]{1,64}$`, false},
 	"cookiedomain": {testCookieDomain, `^[A-Za-z0-9-]+([.][A-Za-z0-9-]+)+$`, false},
 	"cookiepath":   {testCookiePath, `^/[!#-+\--:<-\[\]-~]*$`, false},
@@ -62,10 +69,12 @@ var texts = map[string]*textCheck{
 }
 
 const (
-	scopeText      = `^[!#-\[\]-~]+$` // RFC 6749, section 3.3
-	permissionText = `^[A-Za-z0-9_:-]+([.][A-Za-z0-9_:-]+)*$`
-	grantText      = `^([*]|[A-Za-z0-9_:-]+([.][A-Za-z0-9_:-]+)*([.][*])?)$`
-	emailText      = `^[!#-'*+/-9=?A-Z^-~.-]+@[A-Za-z0-9.-]+$`
+	scopeText       = `^[!#-\[\]-~]+$` // RFC 6749, section 3.3
+	permissionText  = `^[A-Za-z0-9_:-]+([.][A-Za-z0-9_:-]+)*$`
+	grantText       = `^([*]|[A-Za-z0-9_:-]+([.][A-Za-z0-9_:-]+)*([.][*])?)$`
+	purposeText     = `^[a-z0-9_-]{1,64}$`
+	claimSourceText = `^(subject|role|roles|email|true|".*")$`
+	emailText       = `^[!#-'*+/-9=?A-Z^-~.-]+@[A-Za-z0-9.-]+$`
 )
 
 // matching tests by a regular expression alone.
@@ -378,6 +387,24 @@ func testCookieDomain(s string) string {
 func testCookiePath(s string) string {
 	if !isCookiePath(s) {
 		return "is not a cookie's path; it begins with / and has no spaces, quotes, commas or semicolons"
+	}
+	return ""
+}
+
+func testTokenSecret(s string) string {
+	if strings.TrimSpace(s) == "" {
+		return "is empty; gatehouse key generate makes one"
+	}
+	return ""
+}
+
+func testKeysURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return "is not the URL of a set of keys"
+	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
+		return "must begin with https://: over plain http, whoever is in between could give us keys"
 	}
 	return ""
 }
