@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,11 +25,8 @@ type rules struct {
 	rotate, publish, lifetime, leeway time.Duration
 }
 
-// revoked reports whether the key was retired in an emergency: its material is erased, and no clock brings it back.
+// revoked reports whether the key is gone for good: its material is erased, and no clock brings it back.
 func (rec Record) revoked() bool { return len(rec.Material) == 0 && !rec.Gone.IsZero() }
-
-// void reports whether the key was retired before its turn came, so that it never took over from another.
-func (rec Record) void() bool { return rec.revoked() && rec.Gone.Before(rec.Active) }
 
 // A turn is a record in the order in which keys sign.
 type turn struct {
@@ -36,60 +34,96 @@ type turn struct {
 	at      int       // the record's place among the records
 	retires time.Time // when the next one takes over; zero if there is none
 	gone    time.Time // from when on it counts for nothing; zero if there is nobody to take over
+	sure    bool      // the store was read after that: nobody takes it back
+	end     *ending   // never nil
 }
 
-// over reports whether the key counts for nothing at now.
+// An ending remembers that a key was found gone. A clock that goes back after that does not bring it back, and neither does what else happens to the ring then. Only a key that signs anew, or of which
+// somebody else has written down that it signs for longer, begins another life.
+type ending struct {
+	active   time.Time
+	lifetime time.Duration
+	met      atomic.Bool
+}
+
+// endings are those of the keys of a ring, by id.
+type endings map[string]*ending
+
+// of returns the ending of a record: the one that is known, or a new one.
+func (e endings) of(rec Record) *ending {
+	if known := e[rec.ID]; known != nil && known.active.Equal(rec.Active) && known.lifetime == rec.Lifetime {
+		return known
+	}
+	return &ending{active: rec.Active, lifetime: rec.Lifetime}
+}
+
+// settled reports whether the key does not sign any more, and will not.
+func (t turn) settled() bool { return !t.Gone.IsZero() }
+
+// over reports whether the key counts for nothing at now, or was found so before.
 func (t turn) over(now time.Time) bool {
-	return t.revoked() || !t.gone.IsZero() && !now.Before(t.gone)
+	if t.end.met.Load() {
+		return true
+	}
+	over := !t.gone.IsZero() && !now.Before(t.gone)
+	if over && t.sure {
+		t.end.met.Store(true)
+	}
+	return over
 }
 
-// turns puts records into the order in which they sign. Whoever is not up to date may sign with the old key until it has heard of the new one, which takes until that one has been public for
-// as long as a new key is at least: only then begins the time that the old one's last token has.
-func turns(recs []Record, r rules) []turn {
+// turns puts the records that are not revoked into the order in which they sign. Whoever is not up to date may sign with the old key until it has heard of the new one, which takes until that one has
+// been public for as long as a new key is at least: only then begins the time that the old one's last token has. A record with Gone is one whose time to sign is over, and of which it is settled when it
+// ends. known are the endings that were looked at before, read is when the records were read.
+func turns(recs []Record, r rules, known endings, read time.Time) []turn {
 	var order []turn
 	for at, rec := range recs {
-		if !rec.void() {
-			order = append(order, turn{Record: rec, at: at})
+		if !rec.revoked() {
+			order = append(order, turn{Record: rec, at: at, gone: rec.Gone, sure: !rec.Gone.IsZero(), end: known.of(rec)})
 		}
 	}
 	slices.SortStableFunc(order, func(a, b turn) int { return a.Active.Compare(b.Active) })
-	for i := range order {
+	var heir *turn
+	for i := range slices.Backward(order) {
 		t := &order[i]
-		if i+1 < len(order) {
-			heir := order[i+1]
-			t.retires = heir.Active
+		if t.settled() {
+			continue
+		}
+		if heir != nil {
+			t.retires, t.sure = heir.Active, !read.Before(heir.Active)
 			t.gone = later(heir.Active, heir.Created.Add(r.publish)).Add(t.Lifetime + r.leeway)
 		}
-		if !t.Gone.IsZero() {
-			t.gone = t.Gone
-		}
+		heir = t
 	}
 	return order
 }
 
-// signer returns the place in order of the key that signs at now, or -1 if there is none at all: the last one whose turn has come. If that one is gone by what was seen of the clock, it is the
-// first one after it, before its time: there is always a key, whatever the clock says. Never is it one before, whose time is over.
-func signer(order []turn, now, seen time.Time) int {
-	last := max(len(order)-1, 0)
-	for last > 0 && order[last].Active.After(now) {
-		last--
-	}
-	for i := last; i < len(order); i++ {
-		if !order[i].over(seen) {
-			return i
+// signer returns the place in order of the key that signs at now, or -1 if there is none at all: of those that are not settled, the last one whose turn has come. If that one is gone, or no turn has
+// come, it is the first one after it, before its time: there is always a key, whatever the clock says. Never is it one before, whose time is over.
+func signer(order []turn, now time.Time) int {
+	found := -1
+	for i, t := range slices.Backward(order) {
+		if t.settled() {
+			continue
+		}
+		if !t.over(now) {
+			found = i
+		}
+		if found >= 0 && !t.Active.After(now) {
+			break
 		}
 	}
-	return -1
+	return found
 }
 
 // stateOf returns the state of the key at place i when the key at place active signs.
-func stateOf(order []turn, i, active int, seen time.Time) State {
+func stateOf(order []turn, i, active int, now time.Time) State {
 	switch {
-	case order[i].over(seen):
+	case order[i].over(now):
 		return Gone
 	case i == active:
 		return Active
-	case i < active:
+	case i < active || order[i].settled():
 		return Retired
 	}
 	return Next
@@ -99,21 +133,21 @@ func stateOf(order []turn, i, active int, seen time.Time) State {
 // revoked stands for a key that is still to be made, or to be sealed.
 type planner struct {
 	rules
-	now  time.Time // by which keys become due
-	seen time.Time // by which keys are gone: the latest time that was ever looked at, if a key was gone then
+	now  time.Time
+	ends endings
 	recs []Record
 }
 
-func newPlan(now, seen time.Time, recs []Record, r rules) *planner {
-	return &planner{rules: r, now: now, seen: later(now, seen), recs: slices.Clone(recs)}
+func newPlan(now time.Time, recs []Record, r rules, ends endings) *planner {
+	return &planner{rules: r, now: now, ends: ends, recs: slices.Clone(recs)}
 }
 
-func (p *planner) order() []turn { return turns(p.recs, p.rules) }
+func (p *planner) order() []turn { return turns(p.recs, p.rules, p.ends, p.now) }
 
 // signer returns the place in p.recs of the key that signs now, or -1.
 func (p *planner) signer() int {
 	order := p.order()
-	if i := signer(order, p.now, p.seen); i >= 0 {
+	if i := signer(order, p.now); i >= 0 {
 		return order[i].at
 	}
 	return -1
@@ -128,30 +162,25 @@ func (p *planner) add(created, active time.Time) {
 	p.recs = append(p.recs, Record{Algorithm: p.algorithm, Created: created, Active: active, Lifetime: p.lifetime})
 }
 
-// keep does what is due: it makes the first key, removes those that are gone, makes the next key when it is time to publish it, and writes down for how long things are signed from now on.
+// keep does what is due: it makes the first key, removes those that are gone, and makes the next key when it is time to publish it.
 func (p *planner) keep(imports []*Key) {
 	if p.signer() < 0 {
 		p.add(p.now, p.now)
 	}
 	p.remove(imports)
 	p.rotateIfDue()
-	p.raise()
 }
 
-// remove deletes the keys that are gone. Those that the configuration would import again are remembered without their material, as are those that were retired in an emergency. What ended the
-// time of a key that stays must not be lost with the key that took over from it, so it is written down.
+// remove deletes the keys that are gone. Those that the configuration would import again are remembered without their material.
 func (p *planner) remove(imports []*Key) {
 	drop := make([]bool, len(p.recs))
-	order := p.order()
-	for i, t := range order {
-		over := t.over(p.seen) && !t.revoked()
-		drop[t.at] = over && !slices.ContainsFunc(imports, func(k *Key) bool { return k.id == t.ID })
-		if over {
-			p.recs[t.at].Gone, p.recs[t.at].Material = t.gone, nil
+	for _, t := range p.order() {
+		if !t.over(p.now) {
+			continue
 		}
-		if i > 0 && drop[t.at] && !drop[order[i-1].at] {
-			p.recs[order[i-1].at].Gone = order[i-1].gone
-		}
+		p.settle(t.at)
+		p.recs[t.at].Gone, p.recs[t.at].Material = p.now, nil
+		drop[t.at] = !slices.ContainsFunc(imports, func(k *Key) bool { return k.id == t.ID })
 	}
 	kept := p.recs[:0]
 	for i, rec := range p.recs {
@@ -162,6 +191,18 @@ func (p *planner) remove(imports []*Key) {
 	p.recs = kept
 }
 
+// settle writes down when the keys before the one at this place end: that must not be lost, or become another time, when the one at this place is no longer what took over from them.
+func (p *planner) settle(heir int) {
+	for _, t := range p.order() {
+		if t.at == heir {
+			return
+		}
+		if !t.retires.IsZero() && !t.retires.After(p.now) {
+			p.recs[t.at].Gone = t.gone
+		}
+	}
+}
+
 // rotateIfDue makes the next key when the last one's time is nearly over. A key that becomes active later than any that this ring would make today comes from a clock that was wrong: it
 // waits for its turn, and the ring goes on without it.
 func (p *planner) rotateIfDue() {
@@ -170,7 +211,7 @@ func (p *planner) rotateIfDue() {
 	}
 	var last time.Time
 	for _, t := range p.order() {
-		if !t.revoked() && !t.Active.After(p.now.Add(p.publish+p.leeway)) {
+		if !t.settled() && !t.Active.After(p.now.Add(p.publish+p.leeway)) {
 			last = t.Active
 		}
 	}
@@ -183,9 +224,9 @@ func (p *planner) rotateIfDue() {
 // raise writes down the lifetime that is in use for the keys that sign now or will.
 func (p *planner) raise() {
 	order := p.order()
-	active := signer(order, p.now, p.seen)
+	active := signer(order, p.now)
 	for i := max(active, 0); i < len(order); i++ {
-		if t := order[i]; !t.revoked() && t.Gone.IsZero() && t.Lifetime < p.lifetime {
+		if t := order[i]; !t.settled() && !t.over(p.now) && t.Lifetime < p.lifetime {
 			p.recs[t.at].Lifetime = p.lifetime
 		}
 	}
@@ -196,7 +237,7 @@ func (p *planner) raise() {
 func (p *planner) next() int {
 	by := p.now.Add(p.publish)
 	for _, t := range p.order() {
-		if t.Active.After(p.now) && !t.Active.After(by) && !t.over(p.seen) && t.Algorithm == p.algorithm {
+		if t.Active.After(p.now) && !t.Active.After(by) && !t.settled() && t.Algorithm == p.algorithm {
 			return t.at
 		}
 	}
@@ -208,7 +249,7 @@ func (p *planner) next() int {
 func (p *planner) follow() {
 	order := p.order()
 	for _, t := range slices.Backward(order) {
-		if t.over(p.seen) {
+		if t.settled() {
 			continue
 		}
 		if t.Algorithm != p.algorithm {
@@ -228,6 +269,7 @@ func (p *planner) retire(id string) error {
 		return nil
 	}
 	signs := p.signer() == i
+	p.settle(i)
 	p.recs[i].Gone, p.recs[i].Material = p.now, nil
 	if signs || p.signer() < 0 {
 		p.add(p.now, p.now)
@@ -246,6 +288,7 @@ func (p *planner) join(k *Key) (int, error) {
 	}
 	rec := Record{ID: k.id, Algorithm: k.algorithm}
 	if i >= 0 {
+		p.settle(i)
 		rec = p.recs[i]
 		p.recs = slices.Delete(p.recs, i, i+1)
 	}

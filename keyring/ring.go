@@ -62,7 +62,7 @@ type Ring struct {
 	turn   chan struct{} // who holds it reads and changes the store
 	begun  bool          // what the configuration asks for at the start was done; under turn
 	now    atomic.Pointer[snapshot]
-	seen   atomic.Int64 // by which keys are gone, in milliseconds: clocks that go back bring none back
+	latest atomic.Int64 // the latest time that a key was asked for to sign, in milliseconds
 	good   atomic.Int64 // when the store was last read, in milliseconds
 	search search
 }
@@ -77,7 +77,7 @@ func New(store Store, c Config) (*Ring, error) {
 	}
 	r := &Ring{c: c, store: store, turn: make(chan struct{}, 1)}
 	r.rules = rules{algorithm: c.Algorithm, rotate: c.Rotate, publish: c.Publish, lifetime: c.Lifetime, leeway: c.Leeway}
-	r.seen.Store(math.MinInt64)
+	r.latest.Store(math.MinInt64)
 	return r, nil
 }
 
@@ -280,10 +280,11 @@ func (r *Ring) try(ctx context.Context, m *maker, act func(*planner) error) erro
 		return fmt.Errorf("the key ring %q: %w", r.c.Name, err)
 	}
 	r.adopt(snap)
-	p := newPlan(r.clock(), r.seenTime(), recs, r.rules)
+	p := newPlan(r.clock(), recs, r.rules, snap.ends)
 	if err := act(p); err != nil {
 		return fmt.Errorf("the key ring %q: %w", r.c.Name, err)
 	}
+	p.raise() // whatever the change was: afterwards the ring signs
 	if sameRecords(recs, p.recs) {
 		return nil
 	}
@@ -313,7 +314,7 @@ func (r *Ring) adopt(s *snapshot) {
 // open makes a snapshot of records. Keys that were opened before are taken from the last one.
 func (r *Ring) open(recs []Record) (*snapshot, error) {
 	old := r.now.Load()
-	s := &snapshot{recs: recs, order: turns(recs, r.rules), keys: map[string]*Key{}}
+	s := &snapshot{recs: recs, order: turns(recs, r.rules, old.endings(), r.clock()), keys: map[string]*Key{}}
 	for _, rec := range recs {
 		if rec.revoked() {
 			s.keys[rec.ID] = nil
@@ -403,13 +404,22 @@ type snapshot struct {
 	order []turn
 	keys  map[string]*Key // by id; nil for one that is gone for good
 	place map[string]int  // in order, by id
+	ends  endings
 }
 
 func (s *snapshot) index() {
-	s.place = make(map[string]int, len(s.order))
+	s.place, s.ends = make(map[string]int, len(s.order)), endings{}
 	for i, t := range s.order {
-		s.place[t.ID] = i
+		s.place[t.ID], s.ends[t.ID] = i, t.end
 	}
+}
+
+// endings returns those that were looked at. s may be nil.
+func (s *snapshot) endings() endings {
+	if s == nil {
+		return nil
+	}
+	return s.ends
 }
 
 // opened returns the key of rec if it was opened before. s may be nil.

@@ -107,3 +107,9 @@ func (s *ringStore) between(call func()) {
 	defer s.mu.Unlock()
 	s.beforeSave = call
 }
+
+// saved returns how often the store was saved.
+func (s *ringStore) saved() int {
+	_, saves := s.counts()
+	return saves
+}

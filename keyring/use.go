@@ -11,22 +11,6 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// seenTime returns the latest time at which a key was found gone.
-func (r *Ring) seenTime() time.Time { return time.UnixMilli(r.seen.Load()) }
-
-// times returns the time by which keys become due, and the one by which they are gone, which never goes back behind a time at which one was.
-func (r *Ring) times() (now, seen time.Time) {
-	now = r.clock()
-	return now, later(now, r.seenTime())
-}
-
-// witness remembers that a key was found gone at this time.
-func (r *Ring) witness(seen time.Time) {
-	at := seen.UnixMilli()
-	for old := r.seen.Load(); at > old && !r.seen.CompareAndSwap(old, at); old = r.seen.Load() {
-	}
-}
-
 // Signer returns the key that signs now. The error wraps gatehouse.ErrUnavailable if the ring was never loaded, or if its lifetime was raised and that could not yet be saved; it wraps [ErrForm] if the
 // ring is static and cannot sign.
 func (r *Ring) Signer() (*Key, error) {
@@ -40,8 +24,7 @@ func (r *Ring) Signer() (*Key, error) {
 	if s == nil {
 		return nil, r.notLoaded()
 	}
-	now, seen := r.times()
-	i := signer(s.order, now, seen)
+	i := r.signs(s, r.clock())
 	if i < 0 {
 		return nil, r.notLoaded()
 	}
@@ -49,6 +32,23 @@ func (r *Ring) Signer() (*Key, error) {
 		return nil, fmt.Errorf("%w: the key ring %q could not yet save for how long things are signed", gatehouse.ErrUnavailable, r.c.Name)
 	}
 	return s.keys[s.order[i].ID], nil
+}
+
+// signs returns the place in s.order of the key that signs, or -1 if there is none. It is the one whose turn it is. If a clock has gone back that may be one that retired before it was written down
+// for how long this ring signs: then it is the first one after it of which that is known, and whose turn had come already.
+func (r *Ring) signs(s *snapshot, now time.Time) int {
+	old, latest := r.latest.Load(), now.UnixMilli()
+	for old < latest && !r.latest.CompareAndSwap(old, latest) {
+		old = r.latest.Load()
+	}
+	latest = max(latest, old)
+	due := signer(s.order, now)
+	for i := max(due, 0); i < len(s.order); i++ {
+		if t := s.order[i]; t.Lifetime >= r.c.Lifetime && !t.settled() && !t.over(now) && (i == due || t.Active.UnixMilli() <= latest) {
+			return i
+		}
+	}
+	return due
 }
 
 // Find returns the key of this id, if it verifies now: it may be next, active or retired. A key that the ring knows costs no I/O. For another one the store is read, once a second at most and once for all who ask
@@ -67,7 +67,7 @@ func (r *Ring) Find(ctx context.Context, kid string) (*Key, error) {
 	return r.findAfterReload(ctx, kid)
 }
 
-// lookUp returns the key of this id, nil if it is gone, and whether the ring knows about it.
+// lookUp returns the key of this id, nil if it is gone, and whether the store need not be asked.
 func (r *Ring) lookUp(kid string) (*Key, bool) {
 	if r.static != nil {
 		i := slices.IndexFunc(r.static, func(k *Key) bool { return k.id == kid })
@@ -84,9 +84,8 @@ func (r *Ring) lookUp(kid string) (*Key, bool) {
 	if k == nil {
 		return nil, known
 	}
-	if _, seen := r.times(); s.order[s.place[kid]].over(seen) {
-		r.witness(seen)
-		return nil, true
+	if s.order[s.place[kid]].over(r.clock()) {
+		return nil, false // unless its lifetime was raised by somebody else
 	}
 	return k, true
 }
@@ -100,19 +99,17 @@ func (r *Ring) All() []*Key {
 	if s == nil {
 		return nil
 	}
-	now, seen := r.times()
-	active := signer(s.order, now, seen)
+	now := r.clock()
+	active := r.signs(s, now)
 	var first, next, retired []*Key
 	for i, t := range s.order {
-		switch stateOf(s.order, i, active, seen) {
+		switch stateOf(s.order, i, active, now) {
 		case Active:
 			first = append(first, s.keys[t.ID])
 		case Next:
 			next = append(next, s.keys[t.ID])
 		case Retired:
 			retired = append(retired, s.keys[t.ID])
-		case Gone:
-			r.witness(seen)
 		}
 	}
 	slices.Reverse(retired)
@@ -154,8 +151,8 @@ func (r *Ring) Keys() []Info {
 	if s == nil {
 		return nil
 	}
-	now, seen := r.times()
-	return s.infos(now, seen)
+	now := r.clock()
+	return s.infos(r.signs(s, now), now)
 }
 
 func (r *Ring) staticInfos() []Info {
@@ -169,17 +166,18 @@ func (r *Ring) staticInfos() []Info {
 	return infos
 }
 
-func (s *snapshot) infos(now, seen time.Time) []Info {
+// infos tells about all keys, of which the one at place active signs.
+func (s *snapshot) infos(active int, now time.Time) []Info {
 	var infos []Info
-	active := signer(s.order, now, seen)
 	for i, t := range s.order {
-		infos = append(infos, Info{ID: t.ID, Algorithm: t.Algorithm, State: stateOf(s.order, i, active, seen), Created: t.Created, Active: t.Active, Retires: t.retires, Gone: t.gone})
+		infos = append(infos, Info{ID: t.ID, Algorithm: t.Algorithm, State: stateOf(s.order, i, active, now), Created: t.Created, Active: t.Active, Retires: t.retires, Gone: t.gone})
 	}
 	for _, rec := range s.recs {
-		if rec.void() {
+		if rec.revoked() {
 			infos = append(infos, Info{ID: rec.ID, Algorithm: rec.Algorithm, State: Gone, Created: rec.Created, Active: rec.Active, Gone: rec.Gone})
 		}
 	}
+	slices.SortStableFunc(infos, func(a, b Info) int { return a.Active.Compare(b.Active) })
 	return infos
 }
 
