@@ -197,7 +197,7 @@ func (p *planner) settle(heir int) {
 		if t.at == heir {
 			return
 		}
-		if !t.retires.IsZero() && !t.retires.After(p.now) {
+		if !t.retires.IsZero() && !t.retires.After(p.now.Add(p.leeway)) { // by a clock that is ahead the other one signs already
 			p.recs[t.at].Gone = t.gone
 		}
 	}
@@ -271,7 +271,7 @@ func (p *planner) retire(id string) error {
 	signs := p.signer() == i
 	p.settle(i)
 	p.recs[i].Gone, p.recs[i].Material = p.now, nil
-	if signs || p.signer() < 0 {
+	if now := p.signer(); signs || now < 0 || p.recs[now].Active.After(p.now) {
 		p.add(p.now, p.now)
 	}
 	return nil
