@@ -46,7 +46,7 @@ func ringOf(t testing.TB, store keyring.Store, clock *clock, c keyring.Config) *
 		c.Master = testMaster
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+		c.Logger = silent()
 	}
 	c.Now = clock.Now
 	r, err := keyring.New(store, c)
@@ -90,3 +90,5 @@ func states(r *keyring.Ring) []keyring.State {
 	}
 	return got
 }
+
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }

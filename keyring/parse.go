@@ -241,6 +241,9 @@ func parseJWK(text []byte, own bool) (*Key, error) {
 	if err := json.Unmarshal(text, &head); err != nil {
 		return nil, fmt.Errorf("%w: no JWK: %w", ErrForm, err)
 	}
+	if head.Kty == "" {
+		return nil, fmt.Errorf("%w: no JWK: the member kty is missing", ErrForm)
+	}
 	if !own && (head.Kty == "oct" || head.D != nil || head.K != nil || head.Priv != nil) {
 		return nil, fmt.Errorf("%w: it is private, and who publishes it has no secret any more", ErrForm)
 	}

@@ -631,3 +631,26 @@ func lineOf(r *keyring.Ring) []string {
 	}
 	return got
 }
+
+// TestAnEndIsKept: a key whose tokens last long ends when they do, although the keys that took over from it have long been deleted or retired for good.
+func TestAnEndIsKept(t *testing.T) {
+	for name, emergency := range map[string]bool{"deleted": false, "retired for good": true} {
+		clock, store := newClock(), newStore()
+		first := signerOf(t, newRing(t, store, clock, keyring.Config{Rotate: time.Hour, Lifetime: 20 * time.Hour, Leeway: -1})).ID()
+		r := newRing(t, store, clock, keyring.Config{Rotate: time.Hour, Lifetime: time.Minute, Leeway: -1})
+		start := clock.Now()
+		for clock.Now().Sub(start) < 30*time.Hour {
+			clock.move(10 * time.Minute)
+			load(t, r)
+			if age := clock.Now().Sub(start); emergency && age == 5*time.Hour {
+				for _, info := range r.Keys()[1:] {
+					if err := r.Retire(t.Context(), info.ID); err != nil {
+						t.Fatal(err)
+					}
+				}
+			} else if got, want := verifies(t, r, first), age < 21*time.Hour; got != want {
+				t.Fatalf("%s: after %v the first key verifies: %v, want %v: it signed for an hour, and its last token lasts 20", name, age, got, want)
+			}
+		}
+	}
+}

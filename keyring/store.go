@@ -20,7 +20,7 @@ type Record struct {
 	Algorithm Algorithm
 	// Created is when the key was made and published, Active from when on it signs, unless there is a key with a later Active that has come.
 	Created, Active time.Time
-	// Gone is zero, or from when on the key counts for nothing, whatever it has signed.
+	// Gone is zero, or from when on the key counts for nothing, whatever it has signed. A key that has it does not sign any more.
 	Gone time.Time
 	// Lifetime is the longest that something signed with the key stays valid.
 	Lifetime time.Duration
