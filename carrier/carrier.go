@@ -59,6 +59,12 @@ type Discarder interface {
 	Discard(w http.ResponseWriter, r *http.Request)
 }
 
+// A StaleAccepter is a carrier that keeps more of a request than its identity, such as a session. The guard calls AcceptStale when it has accepted the identity in a
+// *gatehouse.StaleError that Identify returned for r.
+type StaleAccepter interface {
+	AcceptStale(r *http.Request)
+}
+
 // A CookieCarrier names the cookies that it owns: an upstream must neither see nor set them.
 type CookieCarrier interface {
 	CookieNames() []string
@@ -89,7 +95,7 @@ func lookup(ctx context.Context, find Lookup, credential string) (gatehouse.Iden
 		// request on strict rules, and would not see that it came beside another one.
 		return gatehouse.Identity{}, gatehouse.ErrCredential
 	}
-	if stale, ok := errors.AsType[*gatehouse.StaleError](err); ok {
+	if stale, ok := errors.AsType[*gatehouse.StaleError](err); ok && !errors.Is(err, gatehouse.ErrCredential) && !errors.Is(err, gatehouse.ErrForbidden) {
 		return gatehouse.Identity{}, stale // whose text is ours, and whose identity a rule may want
 	}
 	if err != nil {

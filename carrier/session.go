@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/session"
 )
 
-// A SessionCarrier finds the session that a cookie names. Make it with [Session].
+// A SessionCarrier finds the session that a cookie names, or holds. Make it with [Session] or [Sealed].
 type SessionCarrier struct {
 	table  *session.Table
 	cookie cookie
@@ -27,6 +27,9 @@ func Session(table *session.Table, opts ...CookieOption) *SessionCarrier {
 	c, err := newCookie(opts)
 	if err != nil {
 		panic("carrier.Session: " + err.Error())
+	}
+	if table.Cookie() != "" && table.Cookie() != c.name {
+		panic("carrier.Session: the sessions of the table are sealed for another cookie: use carrier.Sealed")
 	}
 	return &SessionCarrier{table, c}
 }
@@ -155,7 +158,9 @@ func (c *SessionCarrier) Forget(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%s: %w", c, session.ErrTooLate)
 	}
 	if err := c.reopen(r, s); err != nil {
-		return err
+		if _, stale := errors.AsType[*gatehouse.StaleError](err); !stale { // what may have ended already can be ended
+			return err
+		}
 	}
 	a := c.attributesOf(s)
 	if err := c.table.End(r.Context(), s); err != nil {
@@ -174,7 +179,8 @@ func (c *SessionCarrier) Keep(w http.ResponseWriter, r *http.Request, status int
 	if status >= http.StatusInternalServerError {
 		s.Discard()
 	}
-	if !s.Changed() {
+	due := s.Due() && !s.Begun() && status < http.StatusInternalServerError && status != http.StatusSwitchingProtocols
+	if !s.Changed() && !due {
 		return nil
 	}
 	if err := c.cookie.allowed(r); err != nil {
@@ -188,6 +194,9 @@ func (c *SessionCarrier) Keep(w http.ResponseWriter, r *http.Request, status int
 	}
 	return c.give(w, s, c.attributesOf(s))
 }
+
+// AcceptStale implements [StaleAccepter].
+func (c *SessionCarrier) AcceptStale(r *http.Request) { c.table.FromContext(r.Context()).AcceptStale() }
 
 // Discard implements [Discarder].
 func (c *SessionCarrier) Discard(w http.ResponseWriter, r *http.Request) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
@@ -251,7 +252,7 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		return gatehouse.Identity{}, gatehouse.ErrDuplicate
 	}
 	var f findings
-	x, inherits := exchangeFor(r, v), false
+	x, inherits, accepted := exchangeFor(r, v), false, -1
 	if purpose := v.match.Purpose; purpose != "" {
 		r = r.WithContext(gatehouse.NewPurposeContext(r.Context(), purpose))
 	}
@@ -261,7 +262,10 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 			continue // an outer guard has asked it
 		}
 		id, err := g.ask(r, i)
-		id, err = g.bearStale(id, err, v)
+		if stale := tolerated(err, v.match); stale != nil {
+			v.step(StageCredential, g.carriers[i].name, tolerates(stale, v.match), nil)
+			id, err, v.stale, accepted = stale.Identity, nil, stale, i
+		}
 		id.Carrier = g.carriers[i].name
 		if err == nil {
 			v.ambient, v.unsaid, v.secure = g.carriers[i].ambient, g.carriers[i].unsaid, g.carriers[i].secure
@@ -270,7 +274,7 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 	}
 	if id, ok := x.inherited(); ok {
 		v.step(StageCarrier, id.Carrier, "found by the guard around", nil)
-		return g.inherit(id, &f, v)
+		return g.inherit(id, x.outer.verdict.stale, &f, v)
 	}
 	if err := f.sum(); err != nil {
 		if inherits && errors.Is(err, gatehouse.ErrAnonymous) && x.unknown() != nil {
@@ -283,25 +287,41 @@ func (g *Guard) identify(r *http.Request, v *Verdict, as *gatehouse.Identity) (g
 		v.overlooked = f.unchecked
 		return gatehouse.Identity{}, err
 	}
-	return f.id, g.checkIdentity(f.id, v)
+	err := g.checkIdentity(f.id, v)
+	if err == nil && accepted >= 0 {
+		err = g.acceptStale(r, accepted)
+	}
+	return f.id, err
 }
 
-// bearStale accepts a token of which it has not been known for a while whether it was revoked, for as long as the rule allows.
-func (g *Guard) bearStale(id gatehouse.Identity, err error, v *Verdict) (gatehouse.Identity, error) {
-	allowed := v.match.OnStoreLoss
-	if err == nil || allowed == 0 {
-		return id, err
+// tolerated returns what err says of a credential of which it has not been known for a while whether it was revoked, if the rule allows it for so long, and else nil.
+func tolerated(err error, match policy.Match) *gatehouse.StaleError {
+	if err == nil || match.OnStoreLoss == 0 || !isUnchecked(err) {
+		return nil
 	}
 	stale, ok := errors.AsType[*gatehouse.StaleError](err)
-	if !ok || stale.Age > allowed || stale.Identity.Value == "" {
-		return id, err
+	if !ok || stale.Age > match.OnStoreLoss || stale.Identity.Value == "" {
+		return nil
 	}
-	v.step(StageCredential, "", fmt.Sprintf("revocations unknown for %v: the rule allows %v", stale.Age.Round(time.Millisecond), allowed), nil)
-	return stale.Identity, nil
+	return stale
+}
+
+func tolerates(stale *gatehouse.StaleError, match policy.Match) string {
+	return fmt.Sprintf("revocations unknown for %v: the rule allows %v", stale.Age.Round(time.Millisecond), match.OnStoreLoss)
+}
+
+// acceptStale tells carrier i that what it could not check is accepted.
+func (g *Guard) acceptStale(r *http.Request, i int) (err error) {
+	defer recovered("carrier", &err)
+	if a, ok := g.carriers[i].Carrier.(carrier.StaleAccepter); ok {
+		a.AcceptStale(r)
+	}
+	return nil
 }
 
 // inherit returns the identity that the guard around has found, unless the carriers of this one found something that does not go with it.
-func (g *Guard) inherit(id gatehouse.Identity, f *findings, v *Verdict) (gatehouse.Identity, error) {
+// stale says what that one tolerated, if it did: only its rule and this one's together decide.
+func (g *Guard) inherit(id gatehouse.Identity, stale *gatehouse.StaleError, f *findings, v *Verdict) (gatehouse.Identity, error) {
 	err := f.sum()
 	switch {
 	case errors.Is(err, gatehouse.ErrAnonymous):
@@ -311,6 +331,11 @@ func (g *Guard) inherit(id gatehouse.Identity, f *findings, v *Verdict) (gatehou
 		v.step(StageCredential, "", "another caller than the guard around has found", nil)
 		return gatehouse.Identity{}, gatehouse.ErrDuplicate
 	}
+	if stale != nil && !g.open && stale.Age > v.match.OnStoreLoss {
+		v.step(StageCredential, "", "revocations unknown, which the rule around allows, and this one not", nil)
+		return gatehouse.Identity{}, stale
+	}
+	v.stale = stale
 	return id, g.checkIdentity(id, v)
 }
 
@@ -391,7 +416,10 @@ func (g *Guard) given(id gatehouse.Identity, v *Verdict) (gatehouse.Identity, er
 	}
 	id.Carrier = "given"
 	v.step(StageCarrier, "given", "the identity of the question", nil)
-	return id, g.checkTimes(id, v)
+	if id.Purpose == "" && id.TokenID == "" && id.Session == "" {
+		return id, g.checkTimes(id, v) // it does not say what it was found by: by what is due here
+	}
+	return id, g.checkIdentity(id, v)
 }
 
 func (g *Guard) checkTimes(id gatehouse.Identity, v *Verdict) error {

@@ -61,11 +61,12 @@ type Verdict struct {
 	Problem *problem.Problem
 
 	match      policy.Match
-	unknown    error // why the caller is not known, nil if it is
-	ambient    bool  // a browser may have sent the credential by itself
-	unsaid     bool  // its carrier does not say whether
-	secure     bool  // and over TLS only
-	overlooked error // why something could not be checked; of a public path also what was wrong with the credential
+	stale      *gatehouse.StaleError // why the caller was not sure to be who it is, and what the rule tolerated
+	unknown    error                 // why the caller is not known, nil if it is
+	ambient    bool                  // a browser may have sent the credential by itself
+	unsaid     bool                  // its carrier does not say whether
+	secure     bool                  // and over TLS only
+	overlooked error                 // why something could not be checked; of a public path also what was wrong with the credential
 	steps      []Step
 	buffer     [8]Step // most requests need no more, and no second allocation
 }

@@ -21,6 +21,7 @@ type body struct {
 	Until     int64                      `json:"until,omitempty"` // ms; a limit of this session's own
 	UserAgent string                     `json:"user_agent,omitempty"`
 	Lineage   string                     `json:"lineage,omitempty"` // the id of the session that this one has renewed; of several, the first
+	Began     int64                      `json:"began,omitempty"`   // ms; when that one was created
 	Carrier   json.RawMessage            `json:"carrier,omitempty"`
 	Data      map[string]json.RawMessage `json:"data,omitempty"`
 }
@@ -64,4 +65,12 @@ func (b body) lineage(id string) string {
 		return b.Lineage
 	}
 	return id
+}
+
+// began returns when the log-in that a session goes back to was made. rec is the session's.
+func (b body) began(rec Record) time.Time {
+	if b.Began != 0 {
+		return time.UnixMilli(b.Began)
+	}
+	return rec.Created
 }

@@ -29,6 +29,9 @@ type found struct {
 
 // live returns the sessions of subject that are not overdue, the oldest first.
 func (t *Table) live(ctx context.Context, subject string) ([]found, error) {
+	if t.sealed != nil {
+		return nil, errNotListed
+	}
 	if subject == "" {
 		return nil, errors.New("session: visitors have no subject, so their sessions cannot be listed or ended together")
 	}
@@ -49,7 +52,7 @@ func (t *Table) live(ctx context.Context, subject string) ([]found, error) {
 	return list, nil
 }
 
-// List returns the live sessions of subject, the oldest first.
+// List returns the live sessions of subject, the oldest first. Of sealed sessions only their browsers know: the error wraps errors.ErrUnsupported.
 func (t *Table) List(ctx context.Context, subject string) ([]Info, error) {
 	list, err := t.live(ctx, subject)
 	infos := make([]Info, 0, len(list))
@@ -60,7 +63,8 @@ func (t *Table) List(ctx context.Context, subject string) ([]Info, error) {
 	return infos, err
 }
 
-// EndOne ends the session called id of subject. The error wraps ErrNotFound if subject has none of this id, whoever else has.
+// EndOne ends the session called id of subject. The error wraps ErrNotFound if subject has none of this id, whoever else has, and errors.ErrUnsupported if sessions are
+// sealed: nobody knows whose they are.
 func (t *Table) EndOne(ctx context.Context, subject, id string) error {
 	list, err := t.live(ctx, subject)
 	if err != nil {
@@ -77,7 +81,13 @@ func (t *Table) EndOne(ctx context.Context, subject, id string) error {
 
 // EndAll ends the sessions of subject but for the one called except (empty: none is spared), and returns how many there were, overdue
 // ones included.
+//
+// Where sessions are sealed, it revokes whatever was issued to subject until now, and returns 0, since nobody has counted. None can be spared: sign the caller in again afterwards. The error
+// wraps errors.ErrUnsupported if except is not empty, or Config.Revocations cannot revoke subjects.
 func (t *Table) EndAll(ctx context.Context, subject, except string) (int, error) {
+	if t.sealed != nil {
+		return 0, t.endAllSealed(ctx, subject, except)
+	}
 	list, err := t.live(ctx, subject)
 	if err != nil {
 		return 0, err

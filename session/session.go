@@ -21,7 +21,8 @@ var (
 	ErrDetached = errors.New("no session here: put a guard with carrier.Session in front of the handler")
 	// ErrTooLate: the answer has begun, and a visitor without a session would have to be given a cookie.
 	ErrTooLate = errors.New("the answer has begun: a new session cannot be given any more")
-	// ErrTooLarge: the session would hold more than [MaxData], or more than [MaxIdentity] of an identity.
+	// ErrTooLarge: the session would hold more than [MaxData], or more than [MaxIdentity] of an identity; or it is sealed, and its cookie would be larger than
+	// [MaxSealed].
 	ErrTooLarge = errors.New("session too large")
 )
 
@@ -39,6 +40,16 @@ type Session struct {
 	stored map[string]json.RawMessage // the data as the store has it; never changed in place
 	dirty  map[string]bool            // keys that were put or deleted since
 	begun  bool                       // the answer has begun
+	due    bool                       // sealed, and to be sealed anew although nothing was put
+	held   *held                      // what the session is if somebody accepts that it may have been revoked
+}
+
+// held is a session of which it is not known whether it was revoked.
+type held struct {
+	rec    Record
+	body   body
+	secret gatehouse.Secret
+	err    error // a *gatehouse.StaleError
 }
 
 type contextKey struct{ table *Table }
@@ -157,6 +168,9 @@ func (s *Session) Secret() gatehouse.Secret {
 func (s *Session) Attributes() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.held != nil {
+		return bytes.Clone(s.held.body.Carrier)
+	}
 	return bytes.Clone(s.body.Carrier)
 }
 
@@ -178,7 +192,8 @@ func Get[T any](s *Session, key string) (value T, ok bool, err error) {
 
 // Put keeps value, in the form of encoding/json, under key. The error says why it cannot be kept: it has no such form, the key is empty or not UTF-8, the session
 // would hold more than [MaxData] ([ErrTooLarge]), there is no session carrier ([ErrDetached]), or the answer has begun and there is no session
-// yet ([ErrTooLate]). What is put after the answer has begun is stored when the handler returns.
+// yet ([ErrTooLate]). What is put after the answer has begun is stored when the handler returns; into a sealed session nothing can be put any more then ([ErrTooLate]).
+// While it is not known whether the session was revoked, the error is a *gatehouse.StaleError.
 func Put[T any](s *Session, key string, value T) error {
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -214,7 +229,9 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 		return fmt.Errorf("session: the key %q is empty or not UTF-8", key)
 	case s.table == nil:
 		return ErrDetached
-	case s.begun && s.rec.Key.IsZero():
+	case s.held != nil:
+		return s.held.err // a new session would take the place of one that may be good
+	case s.begun && (s.rec.Key.IsZero() || s.table.sealed != nil):
 		return ErrTooLate
 	}
 	data := maps.Clone(s.body.Data)
@@ -227,7 +244,7 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 	}
 	next := s.body
 	next.Data = data
-	if _, err := encode(body{Data: data}); err != nil {
+	if err := s.table.fits(s.rec, next); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -237,6 +254,15 @@ func (s *Session) change(key string, raw json.RawMessage) error {
 	}
 	s.body, s.dirty[key] = next, true
 	return nil
+}
+
+// fits returns an error if the session of rec cannot hold the data of b.
+func (t *Table) fits(rec Record, b body) error {
+	if t.sealed != nil {
+		return t.fitsSealed(rec, b)
+	}
+	_, err := encode(body{Data: b.Data})
+	return err
 }
 
 // encode returns b as a record holds it.
@@ -299,5 +325,35 @@ func (s *Session) set(t *Table, rec Record, b body, secret gatehouse.Secret) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.table, s.rec, s.body, s.secret = t, rec, b, secret
-	s.stored, s.dirty = b.Data, nil
+	s.stored, s.dirty, s.due, s.held = b.Data, nil, false, nil
+}
+
+func (s *Session) setDue(due bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.due = due
+}
+
+// hold keeps a session that may have been revoked apart. Callers hold s.changing.
+func (s *Session) hold(h *held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = h
+}
+
+// AcceptStale makes s the session that [Table.Open] has found, although it could not be found out whether it was revoked. The guard calls it where the matched rule
+// allows that. Otherwise it does nothing.
+func (s *Session) AcceptStale() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if h := s.held; h != nil {
+		s.set(s.table, h.rec, h.body, h.secret)
+	}
+}
+
+// Due reports whether the session is sealed and the browser should be given it anew, although nothing was put: its use is to be written down.
+func (s *Session) Due() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.due
 }

@@ -24,6 +24,7 @@ const (
 	DefaultIdle     = 12 * time.Hour
 	DefaultAbsolute = 30 * 24 * time.Hour
 	DefaultTouch    = time.Minute
+	DefaultToken    = 24 * time.Hour
 )
 
 // A Config says how long sessions last.
@@ -40,6 +41,9 @@ type Config struct {
 	// Revocations takes the sessions that end, so that what was given out for them, such as access tokens, ends as well, and says which have ended elsewhere: a
 	// *revoke.List. Nil: sessions end by being deleted, and nothing else does.
 	Revocations Revocations
+	// TokenLife is how long a token lives at most that is minted for a session: the end of a session is remembered for so long at least. Zero means 24 hours. It
+	// matters where there are Revocations.
+	TokenLife time.Duration
 	// StoreIsCache says that the store may still have what has ended, or may have lost that it has, so that a session counts only if Revocations is up to date.
 	StoreIsCache bool
 	// Logger gets what went wrong and did not change an answer. Nil means slog.Default.
@@ -50,7 +54,8 @@ type Config struct {
 
 // A Table starts, finds, changes and ends sessions. It is safe for concurrent use.
 type Table struct {
-	store Store
+	store  Store   // nil if sessions are sealed
+	sealed *sealed // nil if there is a store
 	Config
 	turns [64]sync.Mutex // of log-ins where MaxPerSubject limits them, by subject
 }
@@ -65,8 +70,13 @@ func New(store Store, c Config) *Table {
 	if c.StoreIsCache && c.Revocations == nil {
 		panic("session.New: a store that is a cache needs Revocations")
 	}
-	if c.Idle < 0 || c.Absolute < 0 || c.MaxPerSubject < 0 {
-		panic("session.New: Idle, Absolute and MaxPerSubject cannot be negative")
+	return &Table{store: store, Config: c.complete("session.New")}
+}
+
+// complete returns c with its defaults.
+func (c Config) complete(caller string) Config {
+	if c.Idle < 0 || c.Absolute < 0 || c.MaxPerSubject < 0 || c.TokenLife < 0 {
+		panic(caller + ": Idle, Absolute, MaxPerSubject and TokenLife cannot be negative")
 	}
 	if c.Idle == 0 {
 		c.Idle = DefaultIdle
@@ -78,13 +88,16 @@ func New(store Store, c Config) *Table {
 		c.Touch = DefaultTouch
 	}
 	c.Touch = min(c.Touch, c.Idle/4)
+	if c.TokenLife == 0 {
+		c.TokenLife = DefaultToken
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Table{store: store, Config: c}
+	return c
 }
 
 // now has the precision of records, so that what is compared with a record was rounded alike.
@@ -109,7 +122,8 @@ func (t *Table) expires(rec Record, b body) time.Time {
 }
 
 // Open makes s the session that has the secret. An empty secret stands for a visitor without one: then s is empty, and belongs to t. The error wraps
-// gatehouse.ErrSession if no session has the secret, or it is overdue, and s is empty then; any other error means that it could not be found out.
+// gatehouse.ErrSession if no session has the secret, or it is overdue, and s is empty then; any other error means that it could not be found out. It is a
+// *gatehouse.StaleError if only that is unknown whether the session was revoked: s is empty then, and takes no data, until [Session.AcceptStale].
 // Using a session moves its idle limit, see [Config].
 func (t *Table) Open(ctx context.Context, s *Session, secret string) error {
 	s.changing.Lock()
@@ -118,25 +132,41 @@ func (t *Table) Open(ctx context.Context, s *Session, secret string) error {
 	if secret == "" {
 		return nil
 	}
-	key, ok := keyOf(secret)
-	if !ok {
-		return ErrUnknown
-	}
-	rec, b, err := t.find(ctx, key)
-	if err != nil {
+	rec, b, err := t.open(ctx, secret)
+	_, stale := errors.AsType[*gatehouse.StaleError](err)
+	if err != nil && !stale {
 		return err
 	}
-	if err := t.touch(ctx, &rec, b); err != nil {
+	due, gone := t.touch(ctx, &rec, b)
+	if gone != nil {
+		return gone
+	}
+	if stale {
+		s.hold(&held{rec, b, gatehouse.NewSecret(secret), err})
 		return err
 	}
 	s.set(t, rec, b, gatehouse.NewSecret(secret))
+	s.setDue(due)
 	return nil
+}
+
+// open returns the record that has the secret, if it counts. With a *gatehouse.StaleError it returns one that may.
+func (t *Table) open(ctx context.Context, secret string) (Record, body, error) {
+	if t.sealed != nil {
+		return t.unseal(ctx, secret)
+	}
+	key, ok := keyOf(secret)
+	if !ok {
+		return Record{}, body{}, ErrUnknown
+	}
+	return t.find(ctx, key)
 }
 
 // overdue reports whether a session has ended by itself.
 func (t *Table) overdue(rec Record, b body) bool { return !t.now().Before(t.expires(rec, b)) }
 
-// find returns the live record under key. One that is overdue is deleted, so that a clock that is set back does not bring it to life.
+// find returns the live record under key. One that is overdue is deleted, so that a clock that is set back does not bring it to life. With a *gatehouse.StaleError it
+// returns one that may have been revoked.
 func (t *Table) find(ctx context.Context, key Key) (Record, body, error) {
 	rec, err := t.store.Get(ctx, key)
 	if errors.Is(err, ErrNotFound) {
@@ -156,30 +186,41 @@ func (t *Table) find(ctx context.Context, key Key) (Record, body, error) {
 		}
 		return Record{}, body{}, ErrOverdue
 	}
-	if err := t.revoked(rec, b); err != nil {
-		return Record{}, body{}, err
-	}
-	return rec, b, nil
+	return t.unlessRevoked(rec, b)
 }
 
-// touch writes down that rec is used, if that is due. That it could not be written down changes nothing for this request: the session only ends earlier.
-func (t *Table) touch(ctx context.Context, rec *Record, b body) error {
+// unlessRevoked returns a record that was not revoked. With a *gatehouse.StaleError it returns one that may have been.
+func (t *Table) unlessRevoked(rec Record, b body) (Record, body, error) {
+	err := t.revoked(rec, b)
+	if _, stale := errors.AsType[*gatehouse.StaleError](err); err != nil && !stale {
+		return Record{}, body{}, err
+	}
+	return rec, b, err
+}
+
+// touch writes down that rec is used, if that is due. That it could not be written down changes nothing for this request: the session only ends earlier. Of a sealed
+// session it reports that it is due to the browser to keep what was written.
+func (t *Table) touch(ctx context.Context, rec *Record, b body) (due bool, err error) {
 	now := t.now()
 	if t.Touch < 0 || now.Sub(rec.Seen) < t.Touch {
-		return nil
+		return false, nil
 	}
 	next := *rec
 	next.Seen = now
 	next.Deadline = t.expires(next, b)
+	if t.sealed != nil {
+		*rec = next
+		return true, nil
+	}
 	switch err := t.store.Touch(ctx, rec.Key, next.Seen, next.Deadline); {
 	case errors.Is(err, ErrNotFound):
-		return ErrUnknown // ended since it was read
+		return false, ErrUnknown // ended since it was read
 	case err != nil:
 		t.warn(ctx, "the use of a session could not be written down", rec.ID, err)
 	default:
 		*rec = next
 	}
-	return nil
+	return false, nil
 }
 
 func (t *Table) warn(ctx context.Context, message, id string, err error) {
@@ -200,12 +241,18 @@ type Options struct {
 // subject, and is lost if the session was another subject's. Where s was a session of the same subject that has been ended meanwhile, the error
 // wraps gatehouse.ErrSession: a session that was ended is not renewed. It wraps [ErrInvalid] if id or o make no session. Any error means that there is no new session, and s is as it was.
 // An AuthTime of zero means now; ExpiresAt, if it is not zero, limits the session.
+//
+// Where there are [Config.Revocations], the id of a log-in that s had is revoked before the new session is made, and with it the tokens that were minted for it: let
+// clients fetch new ones after a second Remember. If the new session cannot be stored then, the old one has ended all the same.
 func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o Options) error {
 	if err := checkIdentity(id, o, t.now()); err != nil {
 		return err
 	}
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	if s.held != nil {
+		return s.held.err // nobody could end it
+	}
 	old, had := s.rec, s.body
 	if s.table != t {
 		old, had = Record{}, body{}
@@ -213,22 +260,16 @@ func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o 
 	if err := t.refresh(ctx, s, old, &had, id.Value); err != nil {
 		return err
 	}
-	b := body{Identity: storedIdentity(id, t.now()), UserAgent: printable(o.UserAgent), Carrier: o.Attributes, Until: t.until(id, o)}
+	b := t.bodyFor(id, o)
 	if old.Subject == "" || old.Subject == id.Value {
 		b.Data = had.Data
 	}
 	if old.Subject == id.Value {
-		b.Lineage = had.lineage(old.ID)
+		b.Lineage, b.Began = had.lineage(old.ID), had.began(old).UnixMilli()
 	}
 	unlock, after := t.queue(ctx, id.Value)
 	defer unlock()
-	rec, secret, err := t.create(ctx, b, id.Value, old.Key, after)
-	if errors.Is(err, ErrNotFound) && old.Subject != id.Value {
-		rec, secret, err = t.create(ctx, b, id.Value, Key{}, after) // somebody else's or a visitor's: that it is gone already ends nothing of id's
-	}
-	if errors.Is(err, ErrNotFound) {
-		return ErrUnknown
-	}
+	rec, secret, err := t.renew(ctx, b, id.Value, old, after)
 	if err != nil {
 		return err
 	}
@@ -237,11 +278,47 @@ func (t *Table) Start(ctx context.Context, s *Session, id gatehouse.Identity, o 
 	return nil
 }
 
+// bodyFor returns the body of a new session, without data.
+func (t *Table) bodyFor(id gatehouse.Identity, o Options) body {
+	b := body{Identity: storedIdentity(id, t.now()), UserAgent: printable(o.UserAgent), Carrier: o.Attributes, Until: t.until(id, o)}
+	if t.sealed != nil {
+		b.UserAgent = "" // the browser knows its name, and nobody else reads it
+	}
+	return b
+}
+
+// renew creates the record of a log-in in place of old, which is nobody's, the same subject's, or somebody else's.
+func (t *Table) renew(ctx context.Context, b body, subject string, old Record, after time.Time) (rec Record, secret gatehouse.Secret, err error) {
+	if rec, secret, err = t.newRecord(&b, subject, after); err != nil {
+		return Record{}, gatehouse.Secret{}, err
+	}
+	if err := t.revokeReplaced(ctx, old); err != nil {
+		return Record{}, gatehouse.Secret{}, err
+	}
+	if t.sealed != nil {
+		return rec, secret, nil
+	}
+	err = t.store.Create(ctx, rec, old.Key)
+	if errors.Is(err, ErrNotFound) && old.Subject != subject {
+		err = t.store.Create(ctx, rec, Key{}) // somebody else's or a visitor's: that it is gone already ends nothing of subject's
+	}
+	if errors.Is(err, ErrNotFound) {
+		return Record{}, gatehouse.Secret{}, ErrUnknown
+	}
+	if err != nil {
+		return Record{}, gatehouse.Secret{}, fmt.Errorf("session: %w", err)
+	}
+	return rec, secret, nil
+}
+
 // refresh brings had, the body of the record that is about to be replaced, up to date, so that nothing is lost that another request has put since. Where both put the
 // same value, that of s counts. The error wraps gatehouse.ErrSession if the session was subject's, and has ended.
 func (t *Table) refresh(ctx context.Context, s *Session, old Record, had *body, subject string) error {
 	if old.Key.IsZero() || old.Subject != "" && old.Subject != subject {
 		return nil // there is none, or nothing of it comes along
+	}
+	if t.sealed != nil {
+		return t.refreshSealed(old, *had)
 	}
 	_, b, err := t.find(ctx, old.Key)
 	if errors.Is(err, gatehouse.ErrSession) && old.Subject == "" {
@@ -301,22 +378,38 @@ func checkIdentity(id gatehouse.Identity, o Options, now time.Time) error {
 	return fmt.Errorf("%w: %s", ErrInvalid, why)
 }
 
-// create stores a new record, which begins now and not before after.
-func (t *Table) create(ctx context.Context, b body, subject string, replaces Key, after time.Time) (Record, gatehouse.Secret, error) {
-	text, err := encode(b)
-	if err != nil {
-		return Record{}, gatehouse.Secret{}, err
+// create stores the record of a visitor.
+func (t *Table) create(ctx context.Context, b body) (Record, gatehouse.Secret, error) {
+	rec, secret, err := t.newRecord(&b, "", time.Time{})
+	if err != nil || t.sealed != nil {
+		return rec, secret, err
 	}
-	secret, now := newSecret(), t.now()
-	if now.Before(after) {
-		now = after
-	}
-	key, _ := keyOf(secret)
-	rec := Record{Key: key, ID: strings.ToLower(rand.Text()), Subject: subject, Created: now, Seen: now, Version: 1, Body: text}
-	rec.Deadline = t.expires(rec, b)
-	if err := t.store.Create(ctx, rec, replaces); err != nil {
+	if err := t.store.Create(ctx, rec, Key{}); err != nil {
 		return Record{}, gatehouse.Secret{}, fmt.Errorf("session: %w", err)
 	}
+	return rec, secret, nil
+}
+
+// newRecord makes a record, which begins now and not before after, and its secret.
+func (t *Table) newRecord(b *body, subject string, after time.Time) (Record, gatehouse.Secret, error) {
+	rec := Record{ID: strings.ToLower(rand.Text()), Subject: subject, Created: t.now(), Version: 1}
+	if rec.Created.Before(after) {
+		rec.Created = after
+	}
+	if err := t.begin(&rec, *b); err != nil {
+		return Record{}, gatehouse.Secret{}, err
+	}
+	rec.Seen = rec.Created
+	rec.Deadline = t.expires(rec, *b)
+	if t.sealed != nil {
+		return t.seal(rec, *b)
+	}
+	var err error
+	if rec.Body, err = encode(*b); err != nil {
+		return Record{}, gatehouse.Secret{}, err
+	}
+	secret := newSecret()
+	rec.Key, _ = keyOf(secret)
 	return rec, gatehouse.NewSecret(secret), nil
 }
 
@@ -358,24 +451,31 @@ func (t *Table) cap(ctx context.Context, rec Record) {
 // Save stores what was put into s, and reports whether s has got a new secret by it, as the first value of a visitor does. Where somebody else has changed
 // other values meanwhile, both changes stay; where it was the same value, nothing is stored and the error wraps ErrConflict. It wraps
 // gatehouse.ErrSession if the session has been ended meanwhile. Without a change nothing is done.
+//
+// A sealed session gets a new secret whenever it is saved. Of two requests that change one at the same time, the answer that the browser reads last counts.
 func (t *Table) Save(ctx context.Context, s *Session) (created bool, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	switch {
-	case len(s.dirty) == 0:
+	case len(s.dirty) == 0 && !s.due:
 		return false, nil
 	case s.table != t:
 		return false, ErrDetached
+	case t.sealed != nil && s.begun:
+		return false, ErrTooLate
 	case s.rec.Key.IsZero() && len(s.body.Data) == 0: // put, and deleted again
 		s.set(t, Record{}, body{}, gatehouse.Secret{})
 		return false, nil
 	case s.rec.Key.IsZero():
-		rec, secret, err := t.create(ctx, s.body, "", Key{}, time.Time{})
+		rec, secret, err := t.create(ctx, s.body)
 		if err != nil {
 			return false, err
 		}
 		s.set(t, rec, s.body, secret)
 		return true, nil
+	}
+	if t.sealed != nil {
+		return true, t.reseal(s)
 	}
 	return false, t.update(ctx, s)
 }
@@ -443,8 +543,12 @@ func merge(base, ours, theirs map[string]json.RawMessage, dirty map[string]bool)
 func (t *Table) End(ctx context.Context, s *Session) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	if !s.rec.Key.IsZero() {
-		if err := s.table.end(ctx, s.rec, s.body); err != nil {
+	rec, b := s.rec, s.body
+	if s.held != nil {
+		rec, b = s.held.rec, s.held.body
+	}
+	if !rec.Key.IsZero() {
+		if err := s.table.end(ctx, rec, b); err != nil {
 			return err
 		}
 	}
