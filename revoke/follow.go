@@ -1,20 +1,15 @@
 package revoke
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -22,11 +17,11 @@ import (
 type FollowConfig struct {
 	// URL is where the feed is, such as https://gate.example.org/oauth/revocations. Plain http is for this machine alone.
 	URL string
-	// Authorize puts the follower's credential into a request, such as r.SetBasicAuth. Required: feeds are not public.
+	// Authorize puts the follower's credential into a request, such as with r.SetBasicAuth. It is called for each connection. Required: feeds are not public.
 	Authorize func(r *http.Request) error
 	// Transport is how requests travel. Nil means [http.DefaultTransport].
 	Transport http.RoundTripper
-	// Bound is how old the list may be before nothing is accepted any more, what the server's own list is old included. Zero means 5 s.
+	// Bound is how old the list may be before nothing is accepted any more; how old the server's own list is counts too. More than 2 s. Zero means 5 s.
 	Bound time.Duration
 	// Logger gets what went wrong. Nil means slog.Default.
 	Logger *slog.Logger
@@ -34,8 +29,9 @@ type FollowConfig struct {
 	Now func() time.Time
 }
 
-// Follow returns a list that is fed by the [Feed] of another process. It accepts nothing until [List.Run] has read the feed once, and whenever it has not heard from the feed
-// for longer than the bound; it cannot revoke (ErrReadOnly). The error says what is wrong with c.
+// Follow returns a list that is fed by the [Feed] of another process. It accepts nothing until [List.Run] has heard the whole feed, and whenever it has not heard from the feed
+// for longer than the bound; it cannot revoke (ErrReadOnly). The credential goes to the host of the URL alone: redirects are not followed. The error says
+// what is wrong with c.
 func Follow(c FollowConfig) (*List, error) {
 	u, err := url.Parse(c.URL)
 	switch {
@@ -46,7 +42,7 @@ func Follow(c FollowConfig) (*List, error) {
 	case u.User != nil:
 		return nil, errors.New("revoke.Follow: a password in the URL would be logged: use Authorize")
 	case c.Authorize == nil:
-		return nil, errors.New("revoke.Follow: Authorize is missing")
+		return nil, errors.New("revoke.Follow: Authorize is missing: feeds are not public")
 	}
 	if c.Bound == 0 {
 		c.Bound = DefaultBound
@@ -54,13 +50,12 @@ func Follow(c FollowConfig) (*List, error) {
 	if c.Bound <= 2*beat {
 		return nil, fmt.Errorf("revoke.Follow: the bound is %v: the feed is heard once in %v, so it must be more than twice as long", c.Bound, beat)
 	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	r := &remote{FollowConfig: c, base: u}
-	l := New(r, Config{Bound: c.Bound, Logger: c.Logger, Now: c.Now, Bells: []Bell{r}})
-	r.client = &http.Client{Transport: c.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return errors.New("the feed redirects: its credential goes to no other place")
+	l := newList(Config{Bound: c.Bound, Logger: c.Logger, Now: c.Now})
+	l.remote = &remote{List: l, base: u, authorize: c.Authorize, silence: min(3*beat, c.Bound), client: &http.Client{
+		Transport: c.Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return errors.New("the feed redirects: its credential goes to no other place")
+		},
 	}}
 	return l, nil
 }
@@ -70,68 +65,90 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// A remote is a [Source] that a stream fills, and the [Bell] that reads the stream.
+// A remote keeps a list fresh by the feed of another process. Only Run's goroutine touches it.
 type remote struct {
-	FollowConfig
-	base   *url.URL
-	client *http.Client
+	*List
+	base      *url.URL
+	authorize func(*http.Request) error
+	client    *http.Client
+	silence   time.Duration // how long a stream may say nothing before it counts as lost
 
-	mu      sync.Mutex
-	waiting []Entry   // what has come, whole, and was not read yet
-	last    int64     // up to where everything has come
-	fresh   time.Time // when the server's list was complete; zero: nothing has come yet
+	asked time.Time // when the stream was asked for
+	fresh bool      // the stream has made the list complete
+	news  int       // entries since it did the last time
 }
 
-// errSilent: the feed was never heard.
-var errSilent = errors.New("the feed has not been heard yet")
-
-// Since implements [Source] for one list, which reads everything once.
-func (r *remote) Since(_ context.Context, after int64, limit int) (Page, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.fresh.IsZero() {
-		return Page{}, errSilent
+// run reads one stream after the other.
+func (r *remote) run(ctx context.Context) {
+	pause := minPause
+	for ctx.Err() == nil {
+		r.fresh = false
+		began := r.c.Now()
+		err := r.listen(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if r.c.Now().Sub(began) > time.Minute && r.fresh {
+			pause = minPause
+		}
+		switch {
+		case err == nil && r.fresh: // streams end from time to time
+		case err == nil:
+			err = errors.New("the feed has ended before it had said everything")
+			fallthrough
+		default:
+			r.failed(ctx, err)
+		}
+		r.rest(ctx, jitter(pause))
+		pause = min(2*pause, maxPause)
 	}
-	if after > r.last {
-		return Page{Last: r.last}, nil // the list finds that the feed has lost entries, and reads from the beginning
-	}
-	for len(r.waiting) > 0 && r.waiting[0].Seq <= after {
-		r.waiting = r.waiting[1:]
-	}
-	n := min(limit, len(r.waiting))
-	return Page{Entries: r.waiting[:n:n], Last: r.last}, nil
 }
 
-// asOf says when what has come was complete.
-func (r *remote) asOf() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.fresh
+func (r *remote) failed(ctx context.Context, err error) {
+	if !r.failing.Swap(true) {
+		r.c.Logger.LogAttrs(ctx, slog.LevelError, "the feed of revocations cannot be followed: past the bound, nothing is accepted that could have been revoked",
+			slog.Duration("bound", r.c.Bound), slog.Any("error", err))
+	}
 }
 
-// Ring implements [Bell]: who follows has nobody to tell.
-func (r *remote) Ring(context.Context) error { return nil }
-
-// silence is how long a stream may say nothing before it counts as lost.
-const silence = 3 * beat
-
-// Listen implements [Bell]: it reads the stream until it ends, or falls silent.
-func (r *remote) Listen(ctx context.Context, heard func()) error {
+// listen reads one stream until it ends or falls silent.
+func (r *remote) listen(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	quiet := time.AfterFunc(silence, func() { cancel(errors.New("the feed has fallen silent")) })
-	defer quiet.Stop()
+	heard := make(chan struct{}, 1)
+	go r.watch(ctx, heard, cancel)
+	r.asked = r.c.Now()
 	response, err := r.ask(ctx)
 	if err != nil {
 		return because(ctx, err)
 	}
 	defer response.Body.Close()
-	return because(ctx, r.listen(response.Body, func() { quiet.Reset(silence); heard() }))
+	return because(ctx, readEvents(response.Body, func(name string, data []byte) error {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+		return r.take(ctx, name, data)
+	}))
+}
+
+// watch ends a stream that says nothing.
+func (r *remote) watch(ctx context.Context, heard <-chan struct{}, cancel context.CancelCauseFunc) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-heard:
+		case <-r.after(r.silence):
+			cancel(errors.New("the feed has fallen silent"))
+			return
+		}
+	}
 }
 
 // because returns why ctx was cancelled, if that is why err came.
 func because(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); cause != nil && err != nil {
 		return cause
 	}
 	return err
@@ -139,18 +156,20 @@ func because(ctx context.Context, err error) error {
 
 // ask opens the stream behind what has come.
 func (r *remote) ask(ctx context.Context) (*http.Response, error) {
-	r.mu.Lock()
 	u := *r.base
 	query := u.Query()
-	query.Set("since", strconv.FormatInt(r.last, 10))
+	query.Set("since", strconv.FormatInt(r.at.seq, 10))
+	if r.at.seq != 0 {
+		query.Set("mark", r.at.sum.text())
+	}
 	u.RawQuery = query.Encode()
-	r.mu.Unlock()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", "text/event-stream")
-	if err := r.Authorize(request); err != nil {
+	request.Header.Set("Accept-Encoding", "identity") // a few bytes could else become very many
+	if err := r.authorize(request); err != nil {
 		return nil, fmt.Errorf("there is no credential for the feed: %w", err)
 	}
 	response, err := r.client.Do(request)
@@ -165,70 +184,83 @@ func (r *remote) ask(ctx context.Context) (*http.Response, error) {
 	return response, nil
 }
 
-// maxLine bounds a line of the stream: an id of the largest size, and what stands around it. maxPending bounds what comes between two signs of life.
-const (
-	maxLine    = 4 << 10
-	maxPending = 10_000_000
-)
+// maxNews bounds what comes between two signs of life, so that memory does not grow for ever while the list is not even complete.
+const maxNews = 10_000_000
 
-// listen takes events until the stream ends. What has come counts once the server says that it is everything.
-func (r *remote) listen(stream io.Reader, heard func()) error {
-	lines := bufio.NewScanner(stream)
-	lines.Buffer(make([]byte, 0, maxLine), maxLine)
-	var name string
-	var pending []Entry
-	reset := false
-	for lines.Scan() {
-		line := lines.Bytes()
-		if field, ok := bytes.CutPrefix(line, []byte("event: ")); ok {
-			name = string(field)
-			continue
-		}
-		data, ok := bytes.CutPrefix(line, []byte("data: "))
-		if !ok {
-			continue // an empty line, or a comment
-		}
-		switch name {
-		case eventReset:
-			pending, reset = nil, true
-		case eventRevoked:
-			var w wireEntry
-			if err := json.Unmarshal(data, &w); err != nil {
-				return fmt.Errorf("the feed has an event that is none: %w", err)
-			}
-			e, err := w.entry()
-			if err != nil {
-				return err
-			}
-			if n := len(pending); n > 0 && e.Seq <= pending[n-1].Seq || n >= maxPending {
-				return fmt.Errorf("the feed is out of order (seq %d)", e.Seq)
-			}
-			pending = append(pending, e)
-		case eventAlive:
-			var a alive
-			if err := json.Unmarshal(data, &a); err != nil || a.Last < 0 || a.Age < 0 {
-				return errors.New("the feed has a sign of life that is none")
-			}
-			r.take(pending, a, reset)
-			pending, reset = nil, false
-			heard()
-		}
+// take takes an event. What is revoked counts at once; that this is all counts only when the server says so.
+func (r *remote) take(ctx context.Context, name string, data []byte) error {
+	switch name {
+	case eventReset:
+		r.at.rewind()
+	case eventRevoked:
+		return r.entry(data)
+	case eventCaughtUp, eventAlive:
+		return r.alive(ctx, data)
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	return errors.New("the feed has ended")
+	return nil // of a newer server
 }
 
-// take makes what has come count.
-func (r *remote) take(entries []Entry, a alive, reset bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if reset {
-		r.waiting = nil
+// entry takes an entry.
+func (r *remote) entry(data []byte) error {
+	var w wireEntry
+	if err := decode(data, &w); err != nil {
+		return err
 	}
-	r.waiting = append(r.waiting, entries...)
-	r.last = a.Last
-	age := time.Duration(min(a.Age, int64(time.Hour/time.Millisecond))) * time.Millisecond
-	r.fresh = r.Now().Add(-age)
+	e, err := w.entry()
+	if err != nil {
+		return err
+	}
+	if r.news++; e.Seq <= r.at.seq || r.news > maxNews {
+		return fmt.Errorf("%w: the feed is out of order (seq %d)", ErrInvalid, e.Seq)
+	}
+	if err := r.apply(e); err != nil {
+		return err
+	}
+	r.at.move(e)
+	return nil
+}
+
+// alive makes the list as fresh as the server says that its own is. The time that the words have travelled is not theirs to tell: what counts is when they were asked for.
+func (r *remote) alive(ctx context.Context, data []byte) error {
+	var a alive
+	if err := decode(data, &a); err != nil {
+		return err
+	}
+	const most = int64(24 * time.Hour / time.Millisecond)
+	if a.Last < 0 || a.Age < 0 || a.At < 0 || a.At > most {
+		return errors.New("the feed has a sign of life that is none")
+	}
+	now := r.c.Now()
+	told := r.asked.Add(time.Duration(a.At) * time.Millisecond)
+	if told.After(now) {
+		told = now // its clock is a little fast
+	}
+	if lag := now.Sub(told); lag > r.c.Bound/2 {
+		return fmt.Errorf("the feed lags %v behind", lag.Round(time.Millisecond))
+	}
+	age := time.Duration(min(a.Age, most)) * time.Millisecond
+	r.complete(&state{began: told.Add(-age), last: a.Last})
+	if r.news = 0; age > r.c.Bound {
+		return nil // the server itself does not know, and says so
+	}
+	r.fresh = true
+	if r.failing.Swap(false) {
+		r.c.Logger.LogAttrs(ctx, slog.LevelInfo, "the feed of revocations can be followed again")
+	}
+	return nil
+}
+
+// await waits until the list is fresh.
+func (l *List) await(ctx context.Context) error {
+	for {
+		more := l.watchers.next()
+		if l.Staleness() <= l.c.Bound {
+			return nil
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return fmt.Errorf("revoke: the feed has not been heard (is Run running?): %w", context.Cause(ctx))
+		}
+	}
 }

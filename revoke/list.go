@@ -4,30 +4,28 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
+	"math"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
 )
 
-// The defaults of a [Config].
+// The defaults of a [Config]. An entry that does not say when it expires is kept for longer than any token or log-in lives by default: it is about a whole subject or
+// a key, of which there are few.
 const (
 	DefaultBound   = 5 * time.Second
 	DefaultPoll    = time.Second
-	DefaultLongest = 30 * 24 * time.Hour
+	DefaultLongest = 400 * 24 * time.Hour
 )
 
 // MaxID is the size of the longest id in bytes.
 const MaxID = 1024
 
-// pageSize is how many entries are read, or put back, at once.
-const pageSize = 1000
-
 var (
 	// ErrRevoked wraps gatehouse.ErrCredential: the token, its session, its key, or everything of its subject, was revoked.
 	ErrRevoked = fmt.Errorf("%w: revoked", gatehouse.ErrCredential)
-	// ErrInvalid: an entry revokes nothing that there could be: a mistake of the program.
+	// ErrInvalid: an entry revokes nothing that there could be, which is a mistake of the program; or one of the feed cannot be understood.
 	ErrInvalid = errors.New("not a revocation")
 	// ErrReadOnly: the list follows another one, and things are revoked there.
 	ErrReadOnly = errors.New("this list only follows: revoke where its store is")
@@ -39,9 +37,9 @@ type Config struct {
 	Bound time.Duration
 	// Poll is how often the feed is read if no bell rings: less than Bound, and best less than half of it. Zero means 1 s, or a quarter of Bound if that is less.
 	Poll time.Duration
-	// Longest is how long an entry lives that does not say when it expires: at least as long as the longest token. Zero means 30 days.
+	// Longest is how long an entry lives that does not say when it expires: at least as long as the longest token, session or log-in. Zero means 400 days.
 	Longest time.Duration
-	// Bells wake the list before its next look. They save time; nothing depends on them.
+	// Bells wake the list before its next look. They save time; nothing depends on them, and one that hangs or panics hurts nobody.
 	Bells []Bell
 	// Logger gets what went wrong. Nil means slog.Default.
 	Logger *slog.Logger
@@ -49,22 +47,32 @@ type Config struct {
 	Now func() time.Time
 }
 
-// A List knows what was revoked. To ask it costs no I/O. It is safe for concurrent use. Its memory grows with the revocations that are live, and with nothing
-// else: none is ever dropped for want of room. Make one with [New], and let [List.Run] keep it fresh.
+// A List knows what was revoked. To ask it costs no I/O. It is safe for concurrent use. Its memory grows with the revocations that are live, by less than 64 bytes for
+// each, and with nothing else: none is ever dropped for want of room. Make one with [New] or [Follow], and let [List.Run] keep it fresh.
 type List struct {
-	Config
-	source Source
+	known
+	c     Config
+	state atomic.Pointer[state] // nil: the list is not known to be complete at any time
 
-	tokens, sessions, keys set[until]
-	subjects               set[cutoff]
-	all                    atomic.Int64 // what was issued before, in ms, is revoked; 0: nothing
-
-	checked  atomic.Pointer[time.Time] // when the last whole reading of the feed began; nil: there was none
-	reading  sync.Mutex                // of the feed, one at a time
-	last     atomic.Int64              // the highest Seq of a whole reading
-	failing  atomic.Bool
+	source   Source        // nil if the list follows
+	remote   *remote       // nil if it does not
+	reading  chan struct{} // holds one while the feed is read
+	at       position      // guarded by reading
+	recent   tail
 	watchers watchers
-	wake     chan struct{} // holds one: somebody has rung
+
+	wake    chan struct{} // holds one: somebody has rung
+	bells   []*bell
+	failing atomic.Bool // the last reading has failed
+	slow    slowClock
+	after   func(time.Duration) <-chan time.Time
+}
+
+// A state says up to when and where a list is complete.
+type state struct {
+	began time.Time // when the reading began that made it so
+	last  int64     // the highest Seq at that time
+	era   int64     // changes whenever the feed has lost entries
 }
 
 // New returns the list that source feeds. It accepts nothing until [List.Load] has succeeded once. Where source is a [Store], the list can revoke; several lists, in
@@ -73,6 +81,12 @@ func New(source Source, c Config) *List {
 	if source == nil {
 		panic("revoke.New: the source is nil")
 	}
+	l := newList(c)
+	l.source = source
+	return l
+}
+
+func newList(c Config) *List {
 	if c.Bound == 0 {
 		c.Bound = DefaultBound
 	}
@@ -83,7 +97,7 @@ func New(source Source, c Config) *List {
 		c.Longest = DefaultLongest
 	}
 	if c.Bound < 0 || c.Poll <= 0 || c.Poll >= c.Bound || c.Longest < 0 {
-		panic(fmt.Sprintf("revoke.New: Bound is %v and Poll %v: both must be more than zero, and Poll less than Bound", c.Bound, c.Poll))
+		panic(fmt.Sprintf("revoke.New: Bound is %v, Poll %v and Longest %v: all must be more than zero, and Poll less than Bound", c.Bound, c.Poll, c.Longest))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -91,7 +105,11 @@ func New(source Source, c Config) *List {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &List{Config: c, source: source, wake: make(chan struct{}, 1)}
+	l := &List{c: c, wake: make(chan struct{}, 1), reading: make(chan struct{}, 1), after: time.After}
+	for _, b := range c.Bells {
+		l.bells = append(l.bells, &bell{Bell: b, list: l})
+	}
+	return l
 }
 
 // A Claim is what a token says of itself, as far as it can be revoked by it. What is empty was not said.
@@ -119,45 +137,27 @@ func (none) IssuedAt(_ string, now time.Time) time.Time { return now.Truncate(ti
 
 // Check implements [Checker]. What is known to be revoked is ErrRevoked however old the list is.
 func (l *List) Check(c Claim) error {
+	age := l.Staleness() // first: the list is at least as young when it is asked
 	if l.revoked(c) {
 		return ErrRevoked
 	}
-	if age := l.Staleness(); age > l.Bound {
+	if age > l.c.Bound {
 		return &gatehouse.StaleError{Age: age}
 	}
 	return nil
 }
 
-func (l *List) revoked(c Claim) bool {
-	if _, ok := l.tokens.get(c.Token); ok {
-		return true
-	}
-	if _, ok := l.sessions.get(c.Session); ok {
-		return true
-	}
-	if _, ok := l.keys.get(c.Key); ok {
-		return true
-	}
-	issued := int64(-1 << 62)
-	if !c.Issued.IsZero() {
-		issued = c.Issued.UnixMilli()
-	}
-	if cut, ok := l.subjects.get(c.Subject); ok && issued < cut.before {
-		return true
-	}
-	return issued < l.all.Load() && l.all.Load() != 0
-}
+// maxAhead is how far in the future a token may say that it was issued. Verifiers on clocks that are a little behind must still take it.
+const maxAhead = 15 * time.Second
 
 // IssuedAt implements [Checker]. Tokens tell their time in whole seconds, so that one that is made in the second in which its subject was revoked, but later, would look
-// like those that were made before: it gets the next second. The moment it takes until then is within every verifier's leeway.
+// like those that were made before: it gets the next second. The moment it takes until then is within every verifier's leeway. Where the subject is revoked until further in
+// the future than 15 s, the time is now, and the token is revoked when it is made.
 func (l *List) IssuedAt(subject string, now time.Time) time.Time {
 	at := now.Truncate(time.Second)
-	before := l.all.Load()
-	if cut, ok := l.subjects.get(subject); ok {
-		before = max(before, cut.before)
-	}
-	if at.UnixMilli() < before && before <= now.Add(time.Second).UnixMilli() {
-		return time.Unix((before+999)/1000, 0)
+	before := l.before(subject)
+	if at.UnixMilli() < before && before <= now.Add(maxAhead).UnixMilli() {
+		return time.Unix((before+999)/1000, 0).In(now.Location())
 	}
 	return at
 }
@@ -168,19 +168,40 @@ func (l *List) SessionRevoked(sid, subject string, issued time.Time) error {
 	return l.Check(Claim{Session: sid, Subject: subject, Issued: issued})
 }
 
-// Staleness returns how long ago the list was complete: the time since the last whole reading of the feed began. Before the first one it is longer than any bound.
-func (l *List) Staleness() time.Duration {
-	checked := l.checked.Load()
-	if checked == nil {
-		return 1<<63 - 1
+// Bound returns how old the list may be before nothing is accepted any more.
+func (l *List) Bound() time.Duration { return l.c.Bound }
+
+// unknown is the age of a list of which no age is known.
+const unknown = time.Duration(math.MaxInt64)
+
+// Staleness returns how long ago the list was complete: the time since the last whole reading of the feed began. Before the first one, and when the clock
+// says that it began in the future, it is longer than any bound.
+func (l *List) Staleness() time.Duration { return l.age(l.state.Load()) }
+
+func (l *List) age(s *state) time.Duration {
+	if s == nil {
+		return unknown
 	}
-	return max(l.Now().Sub(*checked), 0)
+	now := l.c.Now()
+	return older(now.Sub(s.began), now.Round(0).Sub(s.began.Round(0)))
 }
 
-// Len returns how many revocations the list holds, Last the Seq up to which it has read the feed.
-func (l *List) Len() int {
-	return l.tokens.size() + l.sessions.size() + l.keys.size() + l.subjects.size()
+// older is the longer of the time that has passed by a clock that nobody sets, and by the clock on the wall. The first misses the time for which a machine
+// sleeps, the second may be set back. If both run backwards, there was but the one on the wall, and nothing is known.
+func older(steady, wall time.Duration) time.Duration {
+	if age := max(steady, wall); age >= 0 {
+		return age
+	}
+	return unknown
 }
+
+// Len returns how many revocations the list holds.
+func (l *List) Len() int { return l.size() }
 
 // Last returns the Seq up to which the list has read the feed.
-func (l *List) Last() int64 { return l.last.Load() }
+func (l *List) Last() int64 {
+	if s := l.state.Load(); s != nil {
+		return s.last
+	}
+	return 0
+}

@@ -3,80 +3,47 @@ package revoke
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
 )
 
-// A wireEntry is an [Entry] as the feed has it over HTTP. The id is base64url, since it may be any bytes.
-type wireEntry struct {
-	Seq     int64  `json:"seq"`
-	Kind    Kind   `json:"kind"`
-	ID      string `json:"id,omitempty"`
-	Before  int64  `json:"before_ms,omitempty"`
-	Expires int64  `json:"expires_ms"`
-}
-
-func toWire(e Entry) wireEntry {
-	w := wireEntry{Seq: e.Seq, Kind: e.Kind, ID: base64.RawURLEncoding.EncodeToString([]byte(e.ID)), Expires: e.Expires.UnixMilli()}
-	if !e.Before.IsZero() {
-		w.Before = e.Before.UnixMilli()
-	}
-	return w
-}
-
-func (w wireEntry) entry() (Entry, error) {
-	id, err := base64.RawURLEncoding.DecodeString(w.ID)
-	if err != nil || w.Seq <= 0 || w.Expires <= 0 || len(id) > MaxID {
-		return Entry{}, fmt.Errorf("the feed has an entry that is none (seq %d)", w.Seq)
-	}
-	e := Entry{Seq: w.Seq, Kind: w.Kind, ID: string(id), Expires: time.UnixMilli(w.Expires)}
-	if w.Before != 0 {
-		e.Before = time.UnixMilli(w.Before)
-	}
-	return e, nil
-}
-
-// An alive is what a follower is told each second: how far the feed goes, and how old the teller's own list is.
-type alive struct {
-	Last int64 `json:"last"`
-	Age  int64 `json:"age_ms"`
-}
-
-// The events of the feed.
-const (
-	eventReset   = "reset"   // what follows is everything, from the beginning
-	eventRevoked = "revoked" // a wireEntry
-	eventAlive   = "alive"   // an alive: everything up to Last has been sent
-)
-
-// beat is how often a follower hears from the feed at least. A write that takes longer than patience cuts the follower off.
-const (
-	beat     = time.Second
-	patience = 5 * time.Second
-)
-
 // MaxFollowers is how many may follow one [Feed] at once.
 const MaxFollowers = 1000
 
-// A Feed serves a list's feed to followers: GET with since=N, the Seq up to which the follower knows everything, answered by a stream of events (text/event-stream) that
-// begins with what came after N and does not end. Whoever may read it must be checked in front of it: it tells ids of tokens, sessions and subjects, though no secret.
-// It is an [http.Handler]. Make it with [NewFeed].
+// A Feed serves a list's feed to followers. GET with since=N, the Seq up to which the follower knows everything, is answered by a stream of events (text/event-stream): a
+// "revoked" event for each entry after N, then "caught-up", then what is new as it comes, and at least each second "alive". The data are JSON; those of "caught-up" and
+// "alive" say how far the feed goes, how old the list here is, and how many milliseconds after the request that was so. Where the feed is not the one of which the
+// follower knows N entries, "reset" comes first, and then everything. A stream ends after about ten minutes, so that whoever may read it is checked again.
+//
+// Who may read it must be checked in front of it: it tells ids of tokens, sessions and subjects, though no secret. Followers that do not read are cut off. It is
+// an [http.Handler], safe for concurrent use. Make it with [NewFeed].
 type Feed struct {
 	list      *List
 	followers atomic.Int64
 	closed    chan struct{}
 	closing   atomic.Bool
+
+	most     int64            // followers
+	beat     time.Duration    // how often a follower hears something at least
+	patience time.Duration    // how long a write may take
+	life     time.Duration    // how long a stream lives, about
+	clock    func() time.Time // the machine's: it is what deadlines of connections count in, whatever clock the program has
 }
 
-// NewFeed returns the feed of list, which must be kept fresh by [List.Run].
-func NewFeed(list *List) *Feed { return &Feed{list: list, closed: make(chan struct{})} }
+// beat is how often a follower hears from the feed at least.
+const beat = time.Second
 
-// Close ends all streams, so that a server can shut down. It may be called twice.
+// NewFeed returns the feed of list, which must be kept fresh by [List.Run]. It panics if list itself follows another one: follow that.
+func NewFeed(list *List) *Feed {
+	if list.remote != nil {
+		panic("revoke.NewFeed: this list follows a feed itself: let others follow that one")
+	}
+	return &Feed{list: list, closed: make(chan struct{}), most: MaxFollowers, beat: beat, patience: 5 * time.Second, life: 10 * time.Minute, clock: time.Now}
+}
+
+// Close ends all streams, so that a server can shut down, and begins no new ones. It may be called twice.
 func (f *Feed) Close() {
 	if !f.closing.Swap(true) {
 		close(f.closed)
@@ -85,100 +52,211 @@ func (f *Feed) Close() {
 
 // ServeHTTP implements [http.Handler]. A since that is no number is 400, and too many followers are 503.
 func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-	if r.URL.Query().Get("since") == "" {
-		since, err = 0, nil
-	}
-	if err != nil || since < 0 {
+	began := f.list.c.Now()
+	since, ok := sinceOf(r)
+	if !ok {
 		http.Error(w, "since must be a whole number that is not negative", http.StatusBadRequest)
 		return
 	}
 	defer f.followers.Add(-1)
-	if f.followers.Add(1) > MaxFollowers || f.closing.Load() {
+	if f.followers.Add(1) > f.most || f.closing.Load() {
 		w.Header().Set("Retry-After", "5")
-		http.Error(w, "too many follow already", http.StatusServiceUnavailable)
+		http.Error(w, "too many follow already, or the server is shutting down", http.StatusServiceUnavailable)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would keep events back
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := context.WithTimeout(r.Context(), jitter(f.life))
 	defer cancel()
-	s := &stream{list: f.list, control: http.NewResponseController(w), w: w, sent: since}
-	s.run(ctx, f.closed)
+	s := &stream{Feed: f, control: http.NewResponseController(w), w: w, began: began, sent: since, mark: r.URL.Query().Get("mark"), era: -1}
+	s.run(ctx)
+}
+
+// sinceOf reads where the follower is. A client of server-sent events that comes back names the last id that it has got.
+func sinceOf(r *http.Request) (int64, bool) {
+	text := r.URL.Query().Get("since")
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		text = id
+	}
+	if text == "" {
+		return 0, true
+	}
+	since, err := strconv.ParseInt(text, 10, 64)
+	return since, err == nil && since >= 0
 }
 
 // A stream is one follower's.
 type stream struct {
-	list    *List
+	*Feed
 	control *http.ResponseController
 	w       http.ResponseWriter
-	sent    int64 // the Seq up to which everything has been sent
+	began   time.Time // the request
+	sent    int64     // the Seq up to which everything has been sent
+	mark    string    // the sum of the entry sent, as the follower knows it; empty: it did not say
+	era     int64     // of the feed in which sent counts; -1: that has not been found out
+	told    bool      // it knows that it has caught up
+	b       bytes.Buffer
 }
 
-// run sends until the follower is gone, or closed is.
-func (s *stream) run(ctx context.Context, closed <-chan struct{}) {
-	ticker := time.NewTicker(beat)
-	defer ticker.Stop()
+// run sends until the follower is gone, or has to go. When it returns early the follower comes back, and is told again.
+func (s *stream) run(ctx context.Context) {
 	for {
 		more := s.list.watchers.next()
-		if err := s.send(ctx); err != nil {
-			return // the follower comes back, and is told again
-		}
-		select {
-		case <-ctx.Done():
+		if s.send(ctx) != nil || !s.wait(ctx, more) {
 			return
-		case <-closed:
-			return
-		case <-ticker.C:
-		case <-more:
 		}
 	}
+}
+
+// wait waits for something to say. It returns false if there will be nothing more.
+func (s *stream) wait(ctx context.Context, more <-chan struct{}) bool {
+	beat := s.list.after(s.beat)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.closed:
+			return false
+		case <-beat:
+			return true
+		case <-more:
+			more = s.list.watchers.next()
+			if s.news() {
+				return true
+			}
+		}
+	}
+}
+
+// news reports whether there is something to send.
+func (s *stream) news() bool {
+	now := s.list.state.Load()
+	return now != nil && (now.era != s.era || now.last > s.sent || !s.told)
 }
 
 // send sends what is new, and that it is all.
 func (s *stream) send(ctx context.Context) error {
-	var b bytes.Buffer
-	age := s.list.Staleness()
-	last := s.list.Last()
-	if s.sent > last && age <= s.list.Bound {
-		s.sent = 0
-		event(&b, eventReset, struct{}{})
+	for {
+		now := s.list.state.Load()
+		if now == nil {
+			return s.alive(eventAlive, now, s.sent)
+		}
+		if err := s.begin(ctx, now.era); err != nil {
+			return err
+		}
+		entries, ok := s.list.recent.after(now.era, s.sent)
+		if ok {
+			return s.finish(entries, now)
+		}
+		if err := s.catchUp(ctx, now); err != nil {
+			return err
+		}
+		if then := s.list.state.Load(); then != nil && then.era == now.era {
+			return s.finish(nil, now)
+		}
 	}
-	for s.sent < last {
+}
+
+// begin finds out whether the follower's feed is this one, and begins anew if it is not.
+func (s *stream) begin(ctx context.Context, era int64) error {
+	if s.era == era {
+		return nil
+	}
+	same := false
+	if s.era < 0 {
+		var err error
+		if same, err = s.recognize(ctx); err != nil {
+			return err
+		}
+	}
+	if !same {
+		writeEvent(&s.b, eventReset, 0, struct{}{})
+		s.sent, s.told = 0, false
+	}
+	s.era = era
+	return nil
+}
+
+// recognize reports whether the entry up to which the follower knows everything is in this feed. To one that names its number alone, a feed that goes so far has to do; one that
+// names its sum hears everything again if the entry is another one, or was removed since.
+func (s *stream) recognize(ctx context.Context) (bool, error) {
+	if s.sent == 0 {
+		return true, nil
+	}
+	page, err := s.list.source.Since(ctx, s.sent-1, 1)
+	if err != nil || page.Last < s.sent {
+		return false, err
+	}
+	if s.mark == "" {
+		return true, nil
+	}
+	return len(page.Entries) > 0 && page.Entries[0].Seq == s.sent && sumOf(page.Entries[0]).text() == s.mark, nil
+}
+
+// catchUp sends what is too old to be kept by the list. Then it lets the list look whether the feed is still the same: what was sent could else be another one's.
+func (s *stream) catchUp(ctx context.Context, now *state) error {
+	for s.sent < now.last {
 		page, err := s.list.source.Since(ctx, s.sent, pageSize)
 		if err != nil {
 			return err
 		}
-		for _, e := range page.Entries {
-			event(&b, eventRevoked, toWire(e))
-			s.sent = e.Seq
+		if len(page.Entries) == 0 {
+			break // what is missing was removed: it had expired
 		}
-		if err := s.flush(&b); err != nil {
+		if err := s.entries(page.Entries); err != nil {
 			return err
 		}
-		if len(page.Entries) < pageSize {
-			s.sent = max(s.sent, last) // what is missing was removed: it had expired
-			break
-		}
 	}
-	event(&b, eventAlive, alive{last, age.Milliseconds()})
-	return s.flush(&b)
+	return s.list.Load(ctx)
 }
 
-// event writes one event. JSON has no line ends.
-func event(b *bytes.Buffer, name string, data any) {
-	text, err := json.Marshal(data)
-	if err != nil {
-		panic("revoke: " + err.Error()) // none of the types above can fail
+func (s *stream) entries(entries []Entry) error {
+	for _, e := range entries {
+		writeEvent(&s.b, eventRevoked, e.Seq, toWire(e))
+		s.sent = max(s.sent, e.Seq)
 	}
-	fmt.Fprintf(b, "event: %s\ndata: %s\n\n", name, text)
+	return s.flush()
 }
 
-func (s *stream) flush(b *bytes.Buffer) error {
-	_ = s.control.SetWriteDeadline(time.Now().Add(patience)) // where there are no deadlines, as in tests, nobody is slow
-	if _, err := b.WriteTo(s.w); err != nil {
+// finish sends entries, and that they are all.
+func (s *stream) finish(entries []Entry, now *state) error {
+	for _, e := range entries {
+		writeEvent(&s.b, eventRevoked, e.Seq, toWire(e))
+		s.sent = max(s.sent, e.Seq)
+	}
+	s.sent = max(s.sent, now.last)
+	name := eventAlive
+	if !s.told {
+		name, s.told = eventCaughtUp, true
+	}
+	return s.alive(name, now, s.sent)
+}
+
+// alive says how far the follower has got.
+func (s *stream) alive(name string, now *state, last int64) error {
+	age := s.list.age(now)
+	at := s.list.c.Now().Sub(s.began)
+	writeEvent(&s.b, name, 0, alive{Last: last, Age: ceil(age), At: max(at.Milliseconds(), 0)})
+	return s.flush()
+}
+
+// ceil returns d in milliseconds, rounded up.
+func ceil(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}
+
+func (s *stream) flush() error {
+	if s.closing.Load() {
+		return http.ErrServerClosed
+	}
+	_ = s.control.SetWriteDeadline(s.clock().Add(s.patience)) // where there are no deadlines, as in tests, nobody is slow
+	if _, err := s.b.WriteTo(s.w); err != nil {
 		return err
 	}
 	return s.control.Flush()
