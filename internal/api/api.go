@@ -10,6 +10,7 @@ package api
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/guard"
@@ -19,15 +20,27 @@ import (
 
 // OwnRules are the rules of the server's own paths below prefix.
 func OwnRules(prefix string) []policy.Rule {
-	return []policy.Rule{{Name: "ping", Methods: []string{http.MethodGet}, Path: prefix + "/ping", Allow: policy.Authenticated()}}
+	rules := []policy.Rule{{Name: "ping", Methods: []string{http.MethodGet}, Path: prefix + "/ping", Allow: policy.Authenticated()}}
+	for _, path := range []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke"} { // each authenticates clients itself
+		rules = append(rules, policy.Rule{Name: path[1:], Methods: []string{http.MethodPost}, Path: prefix + path, Allow: policy.Anyone()})
+	}
+	for _, path := range []string{"/oauth/revocations", "/.well-known/jwks.json"} {
+		rules = append(rules, policy.Rule{Name: path[1:], Methods: []string{http.MethodGet}, Path: prefix + path, Allow: policy.Anyone()})
+	}
+	return rules
 }
+
+// ownPaths are the paths below the prefix that are served where there are tokens.
+var ownPaths = []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/revocations", "/.well-known/jwks.json"}
 
 // Reserved says why a rule must not have the path pattern, or returns "". Patterns that merely reach over one of our paths are fine: they are
 // never asked about it.
-func Reserved(pattern, prefix string, hasUpstream bool) string {
+func Reserved(pattern, prefix string, hasUpstream, hasTokens bool) string {
 	switch {
 	case pattern == prefix+"/authz" || strings.HasPrefix(pattern, prefix+"/authz/"):
 		return "Gatehouse answers forward-auth there itself; set server.prefix to move it"
+	case hasTokens && (pattern == prefix+"/oauth" || strings.HasPrefix(pattern, prefix+"/oauth/") || pattern == prefix+"/.well-known/jwks.json"):
+		return "Gatehouse serves clients and the keys of its tokens there itself; set server.prefix to move it"
 	case pattern == prefix+"/ping" && !hasUpstream:
 		return "Gatehouse answers it itself as long as there is no upstream; set server.prefix to move it"
 	}
@@ -43,17 +56,22 @@ type Config struct {
 	Proxy http.Handler
 	// Authz answers forward-auth. Required.
 	Authz http.Handler
+	// Tokens says that tokens are made and verified here, so that there is /oauth; see [Handler.Open].
+	Tokens bool
 }
 
 // A Handler serves the main listener.
 type Handler struct {
 	c         Config
 	own, none http.Handler
+	tokens    map[string]http.Handler // below /oauth, by path; nil until Open
 }
 
 // New returns the main handler.
 func New(c Config) *Handler {
-	return &Handler{c: c, own: c.Own.Handler(http.HandlerFunc(ping)), none: c.App.Handler(http.HandlerFunc(nothing(c.App)))}
+	h := &Handler{c: c, none: c.App.Handler(http.HandlerFunc(nothing(c.App)))}
+	h.own = c.Own.Handler(http.HandlerFunc(h.serveOwn))
+	return h
 }
 
 // ServeHTTP implements [http.Handler].
@@ -72,7 +90,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // IsOwn reports whether r is for one of the server's own paths, so that their rules judge it.
 func (h *Handler) IsOwn(r *http.Request) bool {
-	return h.c.Proxy == nil && r.URL.Path == h.c.Prefix+"/ping"
+	path, below := strings.CutPrefix(r.URL.Path, h.c.Prefix)
+	return below && (h.c.Proxy == nil && path == "/ping" || h.c.Tokens && slices.Contains(ownPaths, path))
+}
+
+// Open makes the handler serve /oauth. It must be called before the first request; until then these paths answer 503.
+func (h *Handler) Open(c OAuthConfig) { h.tokens = c.handlers(h.c.Prefix) }
+
+// serveOwn serves the server's own paths, behind their guard.
+func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request) {
+	switch handler := h.tokens[r.URL.Path]; {
+	case handler != nil:
+		handler.ServeHTTP(w, r)
+	case r.URL.Path == h.c.Prefix+"/ping":
+		ping(w, r)
+	default:
+		h.c.Own.Answers().Write(w, r, problem.New(problem.Unavailable))
+	}
 }
 
 // ping tells a caller with a valid credential that the server is there.

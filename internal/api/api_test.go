@@ -102,15 +102,21 @@ func TestPingIsByteForByte(t *testing.T) {
 func TestReserved(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, prefix string
-		upstream, want  bool
+		upstream        bool
+		tokens          bool
+		want            bool
 	}{
-		{"/authz", "", true, true}, {"/authz/nginx", "", false, true}, {"/authz/**", "", true, true}, {"/authz/{x}", "", true, true},
-		{"/ping", "", false, true}, {"/ping", "", true, false}, {"/gate/ping", "/gate", false, true}, {"/ping", "/gate", false, false},
-		{"/authz/nginx", "/gate", false, false}, {"/gate/authz/nginx", "/gate", true, true},
-		{"/**", "", false, false}, {"/authzx", "", false, false}, {"/pings", "", false, false}, {"", "", false, false},
+		{"/authz", "", true, false, true}, {"/authz/nginx", "", false, false, true}, {"/authz/**", "", true, false, true}, {"/authz/{x}", "", true, false, true},
+		{"/ping", "", false, false, true}, {"/ping", "", true, false, false}, {"/gate/ping", "/gate", false, false, true}, {"/ping", "/gate", false, false, false},
+		{"/authz/nginx", "/gate", false, false, false}, {"/gate/authz/nginx", "/gate", true, false, true},
+		{"/**", "", false, true, false}, {"/authzx", "", false, false, false}, {"/pings", "", false, false, false}, {"", "", false, true, false},
+		{"/oauth", "", true, true, true}, {"/oauth/token", "", true, true, true}, {"/oauth/**", "", true, true, true}, {"/oauth/{x}", "", true, true, true},
+		{"/oauth/authorize", "", true, true, true}, {"/.well-known/jwks.json", "", true, true, true}, {"/gate/oauth/token", "/gate", true, true, true},
+		{"/oauth/token", "", true, false, false}, {"/.well-known/jwks.json", "", true, false, false}, {"/oauth/token", "/gate", true, true, false},
+		{"/oauths", "", true, true, false}, {"/.well-known/security.txt", "", true, true, false}, {"/.well-known/**", "", true, true, false},
 	} {
-		if got := api.Reserved(tt.pattern, tt.prefix, tt.upstream) != ""; got != tt.want {
-			t.Errorf("Reserved(%q, %q, %v) = %v, want %v", tt.pattern, tt.prefix, tt.upstream, got, tt.want)
+		if got := api.Reserved(tt.pattern, tt.prefix, tt.upstream, tt.tokens) != ""; got != tt.want {
+			t.Errorf("Reserved(%q, %q, %v, %v) = %v, want %v", tt.pattern, tt.prefix, tt.upstream, tt.tokens, got, tt.want)
 		}
 	}
 }
