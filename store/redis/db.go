@@ -40,7 +40,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	db := &DB{options: o}
 	db.life, db.end = context.WithCancel(context.Background())
-	if db.client, err = db.connect(); err != nil {
+	if db.client, err = db.connect(db.life); err != nil {
 		db.end()
 		return nil, db.fault(err)
 	}
@@ -52,8 +52,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	return db, nil
 }
 
-// connect makes the client, which makes its connections when they are needed.
-func (db *DB) connect() (rueidis.Client, error) {
+// connect makes a client, which makes its connections when they are needed. They are closed when life is over, whatever is waited for.
+func (db *DB) connect(life context.Context) (rueidis.Client, error) {
 	o, first := db.options, true
 	client, err := rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{o.address()},
@@ -67,7 +67,7 @@ func (db *DB) connect() (rueidis.Client, error) {
 				first = false
 				return nil, errLater
 			}
-			return db.dial(ctx, addr, d, t)
+			return db.dial(ctx, life, addr, d, t)
 		},
 		Dialer:             net.Dialer{Timeout: o.Timeout},
 		ConnWriteTimeout:   o.Timeout,

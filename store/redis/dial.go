@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// dial connects, and makes sure that Redis is at the other end. Close breaks the connection whatever the library waits for.
-func (db *DB) dial(ctx context.Context, addr string, d *net.Dialer, config *tls.Config) (net.Conn, error) {
+// dial connects, and makes sure that Redis is at the other end. The end of life breaks the connection whatever the library waits for.
+func (db *DB) dial(ctx, life context.Context, addr string, d *net.Dialer, config *tls.Config) (net.Conn, error) {
 	connect := d.DialContext
 	if config != nil {
 		connect = (&tls.Dialer{NetDialer: d, Config: config}).DialContext
@@ -21,7 +21,7 @@ func (db *DB) dial(ctx context.Context, addr string, d *net.Dialer, config *tls.
 	if err != nil {
 		return nil, err
 	}
-	c := conn{raw, context.AfterFunc(db.life, func() { raw.Close() })}
+	c := conn{raw, context.AfterFunc(life, func() { raw.Close() })}
 	if err := greet(ctx, c); err != nil {
 		c.Close()
 		return nil, err
@@ -29,7 +29,7 @@ func (db *DB) dial(ctx context.Context, addr string, d *net.Dialer, config *tls.
 	return c, nil
 }
 
-// A conn is a connection that db.life closes.
+// A conn is a connection that the end of a life closes.
 type conn struct {
 	net.Conn
 	forget func() bool

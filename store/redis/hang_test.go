@@ -133,6 +133,25 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestBellHangs: a server that says nothing any more ends Listen, before it could be subscribed and after.
+func TestBellHangs(t *testing.T) {
+	s, db, _ := hung(t)
+	within(t, "Ring", 300*time.Millisecond, func() {
+		fails(t, "Ring", redis.Bell(db).Ring(t.Context()), "not reachable: no answer")
+	})
+	within(t, "Listen", 300*time.Millisecond, func() { listen(t, db).ends("not reachable: no answer within 300ms") })
+	s.signal(syscall.SIGCONT)
+	l := listen(t, db)
+	l.hears("the beginning")
+	s.signal(syscall.SIGSTOP)
+	within(t, "Listen, of a server that hangs later", 3*time.Second, func() { l.ends("not reachable: ") })
+	during := listen(t, db)
+	during.stop()
+	within(t, "Listen, given up while the server hangs", time.Second, func() { during.ends("does not listen any more") })
+	s.signal(syscall.SIGCONT)
+	s.await("the bell does not ring after the server goes on", func() bool { return redis.Bell(db).Ring(t.Context()) == nil })
+}
+
 // signal sends a signal to the server's process.
 func (s *server) signal(signal syscall.Signal) {
 	s.Helper()
