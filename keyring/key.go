@@ -40,7 +40,7 @@ type worker interface {
 	verify(input, signature []byte) bool
 }
 
-// Generate returns a new random key with a random id. RSA keys have 2048 bits, the secret of an HMAC has the length of its hash. If the machine
+// Generate returns a new random key with a random id. RSA keys have 3072 bits, the secret of an HMAC has the length of its hash. If the machine
 // has no randomness the process ends.
 func Generate(algorithm Algorithm) (*Key, error) {
 	if err := algorithm.Valid(); err != nil {
@@ -67,7 +67,7 @@ func generate(algorithm Algorithm) (crypto.Signer, error) {
 		_, private, err := ed25519.GenerateKey(rand.Reader)
 		return private, err
 	}
-	return rsa.GenerateKey(rand.Reader, minRSA)
+	return rsa.GenerateKey(rand.Reader, newRSA)
 }
 
 // symmetric makes a key of a secret, which the key keeps. An empty id becomes one that follows from the secret.

@@ -26,7 +26,7 @@ import (
 
 // signing are the algorithms that sign, with the length of their signatures.
 var signing = map[keyring.Algorithm]int{
-	keyring.HS256: 32, keyring.HS384: 48, keyring.HS512: 64, keyring.RS256: 256, keyring.PS256: 256, keyring.ES256: 64, keyring.EdDSA: 64,
+	keyring.HS256: 32, keyring.HS384: 48, keyring.HS512: 64, keyring.RS256: 384, keyring.PS256: 384, keyring.ES256: 64, keyring.EdDSA: 64,
 }
 
 // made are keys that are made once, because RSA keys take long.

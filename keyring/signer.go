@@ -15,6 +15,7 @@ import (
 // The lengths of RSA keys in bits: shorter ones can be broken, longer ones cost whoever verifies too much.
 const (
 	minRSA = 2048
+	newRSA = 3072 // as strong as 128 bits (NIST SP 800-57), which new keys are
 	maxRSA = 8192
 )
 
