@@ -101,7 +101,8 @@ func (l *List) RevokeSessions(ctx context.Context, expires time.Time, sids ...st
 	return l.Revoke(ctx, entries...)
 }
 
-// RevokeSubject revokes whatever was issued to subject until now, by any process that asks [List.IssuedAt]. Errors are those of [List.Revoke].
+// RevokeSubject revokes whatever was issued to subject until now, by any process that asks [List.IssuedAt]. Of several within one second each counts
+// until a second later than the one before. Errors are those of [List.Revoke].
 func (l *List) RevokeSubject(ctx context.Context, subject string) error {
 	return l.Revoke(ctx, Entry{Kind: Subject, ID: subject, Before: l.upToNow(ctx, func() int64 { return l.before(subject) })})
 }

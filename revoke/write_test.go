@@ -1,0 +1,255 @@
+package revoke_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-auth/gatehouse/revoke"
+)
+
+// TestRevoke: an entry is in the store as it was given, once the call returns, and counts here and for whoever reads it.
+func TestRevoke(t *testing.T) {
+	s, c := &store{}, newClock()
+	l := loaded(t, s, c)
+	exact := noon.Add(500 * time.Microsecond)
+	must(t, l.Revoke(t.Context(),
+		revoke.Entry{Seq: 99, Kind: revoke.Token, ID: "t", Expires: noon.Add(time.Hour)},
+		revoke.Entry{Kind: revoke.Subject, ID: "jack", Before: exact, Expires: exact},
+		revoke.Entry{Kind: revoke.Key, ID: strings.Repeat("k", revoke.MaxID)}))
+	if s.adds != 1 {
+		t.Errorf("Revoke() adds %d times, want 1", s.adds)
+	}
+	for i, e := range []revoke.Entry{
+		{Seq: 1, Kind: revoke.Token, ID: "t", Expires: noon.Add(time.Hour)},
+		{Seq: 2, Kind: revoke.Subject, ID: "jack", Before: noon.Add(time.Millisecond), Expires: noon.Add(time.Millisecond)},
+		{Seq: 3, Kind: revoke.Key, ID: strings.Repeat("k", revoke.MaxID), Expires: noon.Add(revoke.DefaultLongest)},
+	} {
+		got := s.entries[i]
+		if got.Seq != e.Seq || got.Kind != e.Kind || got.ID != e.ID || !got.Before.Equal(e.Before) || !got.Expires.Equal(e.Expires) {
+			t.Errorf("the store has %+v, want %+v", got, e)
+		}
+	}
+	want(t, l, revoke.Claim{Subject: "jack", Issued: noon.Add(400 * time.Microsecond)}, revoked)
+	want(t, l, revoke.Claim{Token: "t"}, revoked)
+	must(t, l.Revoke(t.Context()))
+	if s.adds != 1 {
+		t.Error("Revoke() of nothing asks the store")
+	}
+}
+
+// TestRevokeRefuses: an entry that could not do what it was meant to is refused, with all that came with it.
+func TestRevokeRefuses(t *testing.T) {
+	for name, e := range map[string]revoke.Entry{
+		"no kind":               {ID: "x"},
+		"another kind":          {Kind: "client", ID: "x"},
+		"a print":               {Kind: "token#", ID: "0123456789abcdef"},
+		"no id":                 {Kind: revoke.Token},
+		"a subject without id":  {Kind: revoke.Subject, Before: noon},
+		"a long id":             {Kind: revoke.Session, ID: strings.Repeat("x", revoke.MaxID+1)},
+		"a token with a time":   {Kind: revoke.Token, ID: "x", Before: noon},
+		"a subject without one": {Kind: revoke.Subject, ID: "x"},
+		"all without one":       {Kind: revoke.All},
+		"all with an id":        {Kind: revoke.All, ID: "x", Before: noon},
+		"before 1970":           {Kind: revoke.Subject, ID: "x", Before: time.Unix(-1, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &store{}
+			l := loaded(t, s, newClock())
+			err := l.Revoke(t.Context(), token("fine"), e)
+			if !errors.Is(err, revoke.ErrInvalid) || !strings.HasPrefix(err.Error(), "revoke: ") {
+				t.Errorf("Revoke(%+v) = %v, want ErrInvalid", e, err)
+			}
+			if s.adds != 0 || l.Len() != 0 {
+				t.Error("something was revoked all the same")
+			}
+		})
+	}
+}
+
+// TestRevokeFails: an error of the store is not hidden, and what was to be revoked is refused here all the same, whether it is in the store or not.
+func TestRevokeFails(t *testing.T) {
+	for name, breakIt := range map[string]func(s *store){
+		"before":    func(s *store) { s.down = true },
+		"afterward": func(s *store) { s.lose = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for what, call := range map[string]func(ctx context.Context, l *revoke.List) error{
+				"token":   func(ctx context.Context, l *revoke.List) error { return l.RevokeToken(ctx, "x", noon.Add(time.Hour)) },
+				"session": func(ctx context.Context, l *revoke.List) error { return l.RevokeSession(ctx, "x", noon.Add(time.Hour)) },
+				"sessions": func(ctx context.Context, l *revoke.List) error {
+					return l.RevokeSessions(ctx, noon.Add(time.Hour), "x", "y")
+				},
+				"subject": func(ctx context.Context, l *revoke.List) error { return l.RevokeSubject(ctx, "x") },
+				"key":     func(ctx context.Context, l *revoke.List) error { return l.RevokeKey(ctx, "x") },
+				"all":     func(ctx context.Context, l *revoke.List) error { return l.RevokeAll(ctx) },
+			} {
+				s := &store{}
+				b := &countingBell{}
+				c := newClock()
+				l := revoke.New(s, revoke.Config{Now: c.Now, Logger: slog.New(slog.DiscardHandler), Bells: []revoke.Bell{b}})
+				load(t, l)
+				s.set(breakIt)
+				if err := call(t.Context(), l); !errors.Is(err, errStore) || errors.Is(err, revoke.ErrInvalid) {
+					t.Errorf("%s: %v, want errStore", what, err)
+				}
+				want(t, l, revoke.Claim{Token: "x", Session: "x", Subject: "x", Key: "x"}, revoked)
+				if b.rung.Load() != 0 {
+					t.Errorf("%s: others were told of what may not be", what)
+				}
+			}
+		})
+	}
+}
+
+// TestRevokeCancelled: a call that is given up is not a success.
+func TestRevokeCancelled(t *testing.T) {
+	l := loaded(t, &store{}, newClock())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.RevokeToken(ctx, "t", noon); err == nil {
+		t.Error("RevokeToken() = nil, want an error")
+	}
+}
+
+// A countingBell counts.
+type countingBell struct {
+	rung, listens atomic.Int64
+	ring          func(ctx context.Context) error
+	listen        func(ctx context.Context, heard func()) error
+}
+
+func (b *countingBell) Ring(ctx context.Context) error {
+	b.rung.Add(1)
+	if b.ring != nil {
+		return b.ring(ctx)
+	}
+	return nil
+}
+
+func (b *countingBell) Listen(ctx context.Context, heard func()) error {
+	b.listens.Add(1)
+	if b.listen != nil {
+		return b.listen(ctx, heard)
+	}
+	heard()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestBellsHurtNobody: a revocation stands whatever its bells do, and waits for none of them for long.
+func TestBellsHurtNobody(t *testing.T) {
+	forever := make(chan struct{})
+	for name, tt := range map[string]struct {
+		ring func(ctx context.Context) error
+		logs string
+		long time.Duration
+	}{
+		"one that works":              {nil, "", 0},
+		"one that fails":              {func(context.Context) error { return errStore }, "errStore", 0},
+		"one that panics":             {func(context.Context) error { panic("the secret") }, "panicked (string)", 0},
+		"one that takes its time":     {func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil }, "", 100 * time.Millisecond},
+		"one that hangs till its end": {func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "deadline", 250 * time.Millisecond},
+		"one that hangs for ever":     {func(context.Context) error { <-forever; return nil }, "", 250 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				forever = make(chan struct{})
+				var l logs
+				b, other := &countingBell{ring: tt.ring}, &countingBell{}
+				list := revoke.New(&store{}, revoke.Config{Bells: []revoke.Bell{other, b}, Logger: slog.New(&l)})
+				load(t, list)
+				for i := range 10 {
+					began := time.Now()
+					must(t, list.RevokeToken(t.Context(), fmt.Sprint(i), began.Add(time.Hour)))
+					if took := time.Since(began); took > tt.long {
+						t.Errorf("Revoke() takes %v, want %v at most", took, tt.long)
+					}
+				}
+				time.Sleep(time.Minute)
+				close(forever)
+				synctest.Wait()
+				if b.rung.Load() == 0 || b.rung.Load() > 10 || other.rung.Load() != 10 {
+					t.Errorf("rung %d and %d times, want 1 to 10, and 10", b.rung.Load(), other.rung.Load())
+				}
+				wanted := 1
+				if tt.logs == "" {
+					wanted = 0
+				}
+				if got := l.count("could not be told"); got != wanted {
+					t.Errorf("said %d times, want %d:\n%v", got, wanted, &l)
+				}
+				if l.count("the secret") != 0 {
+					t.Errorf("it tells the panic's value:\n%v", &l)
+				}
+			})
+		})
+	}
+}
+
+// TestRingsAreNotLost: whoever revokes while a bell is being rung has it rung again.
+func TestRingsAreNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enter, leave := make(chan struct{}, 10), make(chan struct{})
+		b := &countingBell{ring: func(context.Context) error { enter <- struct{}{}; <-leave; return nil }}
+		l := revoke.New(&store{}, revoke.Config{Bells: []revoke.Bell{b}})
+		load(t, l)
+		var all sync.WaitGroup
+		all.Go(func() { must(t, l.RevokeToken(t.Context(), "a", time.Now())) })
+		<-enter
+		for i := range 5 {
+			must(t, l.RevokeToken(t.Context(), fmt.Sprint(i), time.Now()))
+		}
+		close(leave)
+		all.Wait()
+		synctest.Wait()
+		if got := b.rung.Load(); got != 2 {
+			t.Errorf("rung %d times, want twice: once for all that came in between", got)
+		}
+	})
+}
+
+// TestRevokeParallel: revocations, checks, readings and sweeps at once lose nothing.
+func TestRevokeParallel(t *testing.T) {
+	s, c := &store{}, newClock()
+	lists := []*revoke.List{loaded(t, s, c), loaded(t, s, c)}
+	for _, l := range lists {
+		start(t, l)
+	}
+	const n = 300
+	var all sync.WaitGroup
+	for w := range 4 {
+		l := lists[w%2]
+		all.Go(func() {
+			for i := range n {
+				id := fmt.Sprint(w, "-", i)
+				if err := l.RevokeToken(context.Background(), id, noon.Add(time.Duration(1+i%2)*time.Hour)); err != nil {
+					t.Error(err)
+				}
+				want(t, l, revoke.Claim{Token: id}, revoked)
+				want(t, l, revoke.Claim{Token: "x" + id}, good)
+				if i%50 == 0 {
+					l.Sweep()
+					load(t, l)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for _, l := range lists {
+		load(t, l)
+		for w := range 4 {
+			wantTokens(t, l, fmt.Sprint(w, "-"), n)
+		}
+		if l.Len() != 4*n {
+			t.Errorf("Len() = %d, want %d", l.Len(), 4*n)
+		}
+	}
+}
