@@ -50,7 +50,9 @@ func (g *Guard) Refuse(r *http.Request, p *problem.Problem) *Verdict {
 		return v
 	}
 	g.answers.Log(r, p)
-	g.countRefused(r, p.Code)
+	if x := exchangeOf(r.Context()).of(g); x == nil || !x.verdict.guessed() { // what was guessed on a public path has been counted
+		g.countRefused(r, p.Code)
+	}
 	return v
 }
 

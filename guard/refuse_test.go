@@ -78,3 +78,20 @@ func TestEnforces(t *testing.T) {
 		}
 	}
 }
+
+// TestRefuseCountsOnce: a credential that a public path overlooked was counted by then; the handler that does not overlook it must not have it counted again.
+func TestRefuseCountsOnce(t *testing.T) {
+	for _, tt := range []struct {
+		token string
+		want  int
+	}{{"Token nope", 1}, {"Token token1", 1}, {"Other scheme", 1}, {"", 1}} {
+		b := &budget{}
+		g := makeGuard(t, guard.Config{Rules: everyRule(t), Limiter: b})
+		h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			g.Answers().Write(w, r, g.Refuse(r, problem.New(problem.InvalidCredentials)).Problem)
+		}))
+		if got := get(h, "GET", "/public", "Authorization", tt.token); got.status != 401 || len(b.counted) != tt.want {
+			t.Errorf("with %q = %d, counted %d times, want 401, counted %d times", tt.token, got.status, len(b.counted), tt.want)
+		}
+	}
+}
