@@ -30,8 +30,11 @@ const (
 
 // A DB is a pool of connections to a database. It is safe for concurrent use. Make one with [Open].
 type DB struct {
-	pool   *sql.DB
-	shared *sqldb.DB
+	pool    *sql.DB
+	shared  *sqldb.DB
+	server  *pgx.ConnConfig // for those who listen
+	timeout time.Duration
+	long    sqldb.Long
 }
 
 type config struct {
@@ -91,9 +94,9 @@ func (c config) open(server *pgx.ConnConfig) *DB {
 	pool.SetMaxIdleConns(c.maxConns)
 	pool.SetConnMaxIdleTime(maxIdleTime)
 	pool.SetConnMaxLifetime(maxLifetime)
-	return &DB{pool, &sqldb.DB{
+	return &DB{pool: pool, server: server, timeout: c.timeout, shared: &sqldb.DB{
 		Name: "postgres", Write: pool, Read: pool, Dialect: goose.DialectPostgres, Timeout: c.timeout, Again: again,
-		Lock: `SELECT pg_advisory_xact_lock($1)`, LockShared: `SELECT pg_advisory_xact_lock_shared($1)`,
+		Lock: `SELECT pg_advisory_xact_lock($1)`, LockShared: `SELECT pg_advisory_xact_lock_shared($1)`, Ring: ringStatement,
 	}}
 }
 
@@ -122,5 +125,8 @@ func again(err error) bool {
 // Close.
 func (db *DB) SQL() *sql.DB { return db.pool }
 
-// Close ends the connections, after the calls that are under way. It may be called twice.
-func (db *DB) Close() error { return db.pool.Close() }
+// Close ends the connections, after the calls that are under way, and those who listen. It may be called twice.
+func (db *DB) Close() error {
+	db.long.Close()
+	return db.pool.Close()
+}

@@ -48,21 +48,35 @@ func start(t *testing.T, role string, target *url.URL) *exec.Cmd {
 	return c
 }
 
-// migrateHalf migrates, and takes its time in the middle of the second migration.
+// migrateHalf migrates, and takes its time in the middle of the last migration.
 func migrateHalf(target string) error {
-	first, err := fs.ReadFile(sqldb.Schema(), "00001_sessions.sql")
-	if err != nil {
-		return err
-	}
 	pool, err := sql.Open("pgx", target)
 	if err != nil {
 		return err
 	}
 	db := &sqldb.DB{Name: "test", Write: pool, Read: pool, Dialect: goose.DialectPostgres, Lock: `SELECT pg_advisory_xact_lock($1)`}
-	return db.Migrate(context.Background(), fstest.MapFS{
-		"00001_sessions.sql": {Data: first},
-		"00002_half.sql":     {Data: []byte("-- +goose Up\nCREATE TABLE half (n BIGINT);\nINSERT INTO half SELECT 1 FROM pg_sleep(1.5);\n")},
-	})
+	files, err := andHalf("CREATE TABLE half (n BIGINT);\nINSERT INTO half SELECT 1 FROM pg_sleep(1.5);")
+	if err != nil {
+		return err
+	}
+	return db.Migrate(context.Background(), files)
+}
+
+// andHalf returns the migrations, and one more with these statements.
+func andHalf(statements string) (fs.FS, error) {
+	names, err := fs.Glob(sqldb.Schema(), "*")
+	if err != nil {
+		return nil, err
+	}
+	files := fstest.MapFS{fmt.Sprintf("%05d_half.sql", len(names)+1): {Data: []byte("-- +goose Up\n" + statements + "\n")}}
+	for _, name := range names {
+		data, err := fs.ReadFile(sqldb.Schema(), name)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = &fstest.MapFile{Data: data}
+	}
+	return files, nil
 }
 
 // TestKillInMigration: a migration that was killed has not happened; the next start waits until the server has noticed, and does it.
@@ -74,7 +88,7 @@ func TestKillInMigration(t *testing.T) {
 			stored(t, postgres.Sessions(open(t, u)), "anna", 2)
 		}
 		c := start(t, "migrate", u)
-		eventually(t, "the second migration runs", func() bool {
+		eventually(t, "the last migration runs", func() bool {
 			return number(t, admin, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'`, name) == 1
 		})
 		if err := c.Process.Kill(); err != nil {
@@ -220,7 +234,8 @@ func TestBehindPgBouncer(t *testing.T) {
 	through, past := bouncer(t)
 	admin := pool(t, past)
 	suite(t, func(t *testing.T) *url.URL {
-		must(t, admin, `DROP TABLE IF EXISTS gatehouse_sessions, gatehouse_migrations`)
+		must(t, admin, `DROP SCHEMA public CASCADE`)
+		must(t, admin, `CREATE SCHEMA public`)
 		return through
 	})
 	if n := number(t, admin, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'`); n != 0 {

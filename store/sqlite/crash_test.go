@@ -145,7 +145,7 @@ func sound(t *testing.T, db *sqlite.DB) {
 	}
 }
 
-// migrateHalf migrates, and gets stuck in the middle of the second migration.
+// migrateHalf migrates, and gets stuck in the middle of the last migration.
 func migrateHalf(name string) error {
 	err := driversqlite.RegisterScalarFunction("half", 0, func(*driversqlite.FunctionContext, []driver.Value) (driver.Value, error) {
 		fmt.Println("half")
@@ -154,19 +154,33 @@ func migrateHalf(name string) error {
 	if err != nil {
 		return err
 	}
-	first, err := fs.ReadFile(sqldb.Schema(), "00001_sessions.sql")
-	if err != nil {
-		return err
-	}
 	pool, err := sql.Open("sqlite", name+"?_txlock=immediate&_pragma=journal_mode(WAL)")
 	if err != nil {
 		return err
 	}
 	db := &sqldb.DB{Name: "test", Write: pool, Read: pool, Dialect: goose.DialectSQLite3}
-	return db.Migrate(context.Background(), fstest.MapFS{
-		"00001_sessions.sql": {Data: first},
-		"00002_half.sql":     {Data: []byte("-- +goose Up\nCREATE TABLE half (n BIGINT);\nINSERT INTO half SELECT half();\n")},
-	})
+	files, err := andHalf("CREATE TABLE half (n BIGINT);\nINSERT INTO half SELECT half();")
+	if err != nil {
+		return err
+	}
+	return db.Migrate(context.Background(), files)
+}
+
+// andHalf returns the migrations, and one more with these statements.
+func andHalf(statements string) (fs.FS, error) {
+	names, err := fs.Glob(sqldb.Schema(), "*")
+	if err != nil {
+		return nil, err
+	}
+	files := fstest.MapFS{fmt.Sprintf("%05d_half.sql", len(names)+1): {Data: []byte("-- +goose Up\n" + statements + "\n")}}
+	for _, name := range names {
+		data, err := fs.ReadFile(sqldb.Schema(), name)
+		if err != nil {
+			return nil, err
+		}
+		files[name] = &fstest.MapFile{Data: data}
+	}
+	return files, nil
 }
 
 // TestKillInMigration: a migration that was killed has not happened; the next start does it.

@@ -23,7 +23,10 @@ const inMemory = ":memory:"
 // A DB is an open database. It is safe for concurrent use. Make one with [Open].
 type DB struct {
 	write, read *sql.DB
+	watch       *sql.DB // for those who listen; nil if nobody else can write
 	shared      *sqldb.DB
+	rings       rings
+	long        sqldb.Long
 }
 
 type config struct {
@@ -96,13 +99,17 @@ func (c config) pools() (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	read := write
+	db := &DB{write: write, read: write}
 	if c.name != inMemory {
-		if read, err = c.pool(reader, c.readers); err != nil {
+		if db.read, err = c.pool(reader, c.readers); err != nil {
+			return nil, err
+		}
+		if db.watch, err = c.pool(reader, 0); err != nil { // as many as listen
 			return nil, err
 		}
 	}
-	return &DB{write, read, &sqldb.DB{Name: "sqlite", Write: write, Read: read, Dialect: goose.DialectSQLite3, Explain: c.explain}}, nil
+	db.shared = &sqldb.DB{Name: "sqlite", Write: write, Read: db.read, Dialect: goose.DialectSQLite3, Explain: c.explain}
+	return db, nil
 }
 
 func (c config) pool(use use, size int) (*sql.DB, error) {
@@ -157,8 +164,12 @@ func (db *DB) SQL() *sql.DB { return db.write }
 // ReadOnly returns the pool of the connections that only read. They see what has been committed. For a database in memory it is the pool of SQL.
 func (db *DB) ReadOnly() *sql.DB { return db.read }
 
-// Close ends the connections, after the calls that are under way. It may be called twice.
+// Close ends the connections, after the calls that are under way, and those who listen. It may be called twice.
 func (db *DB) Close() error {
+	db.long.Close()
 	err := db.read.Close()
+	if db.watch != nil {
+		err = errors.Join(err, db.watch.Close())
+	}
 	return errors.Join(err, db.write.Close())
 }

@@ -7,11 +7,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // A DB is an open database and what is peculiar to its kind. It must not be changed once it is used; then it is safe for concurrent use.
@@ -26,6 +29,8 @@ type DB struct {
 	// Lock and LockShared take the lock with the number $1 until the transaction ends: Lock for one alone, LockShared for any number at once.
 	// Empty: a transaction of Write has the database for itself in any case.
 	Lock, LockShared string
+	// Ring tells everybody who listens that there are new revocations, as soon as the transaction is committed. Empty: they find out by themselves.
+	Ring string
 	// Timeout bounds every call, with what it waits for. Zero: only the call's context does.
 	Timeout time.Duration
 	// Again reports whether err says that nothing was done, and that it may go through another time: the database gave up a transaction in favour of
@@ -65,7 +70,7 @@ func (db *DB) run(ctx context.Context, what string, f func(ctx context.Context, 
 	return db.fault(ctx, what, err)
 }
 
-// fault returns err, which is not one that session.Store names, as the error of a call.
+// fault returns err, which is not one that an interface names, as the error of a call.
 func (db *DB) fault(ctx context.Context, what string, err error) error {
 	if db.Explain != nil {
 		err = db.Explain(err)
@@ -81,9 +86,14 @@ func because(ctx context.Context, err error) error {
 	return fmt.Errorf("%w: %w", ctx.Err(), err)
 }
 
-// named reports whether err is one of those that [session.Store] names. They are outcomes, whatever has happened to the context since.
+// outcomes are what the interfaces name.
+var outcomes = []error{
+	session.ErrNotFound, session.ErrExists, session.ErrConflict, keyring.ErrConflict, token.ErrNotFound, token.ErrExists, token.ErrSpent,
+}
+
+// named reports whether err is an outcome, whatever has happened to the context since.
 func named(err error) bool {
-	return errors.Is(err, session.ErrNotFound) || errors.Is(err, session.ErrExists) || errors.Is(err, session.ErrConflict)
+	return slices.ContainsFunc(outcomes, func(outcome error) bool { return errors.Is(err, outcome) })
 }
 
 // readCommitted is asked for in so many words because a server may have another default. Where a transaction keeps to the snapshot of its first
