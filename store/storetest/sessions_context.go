@@ -4,18 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/session"
 )
-
-// A call is one method with a context of the test's choice.
-type call struct {
-	name string
-	do   func(ctx context.Context) error
-}
 
 // calls returns every method, each of which would change rec, or find it.
 func (s *suite) calls(rec session.Record) []call {
@@ -59,29 +52,6 @@ func testContext(s *suite) {
 		s.has(rec)
 		s.lists("anna", rec)
 	}
-}
-
-// cancelledWithin returns a context that another goroutine cancels some time within the given one, and what waits for that goroutine.
-func (s *suite) cancelledWithin(longest time.Duration) (context.Context, func()) {
-	ctx, cancel := context.WithCancel(s.Context())
-	gone := make(chan struct{})
-	end := time.Now().Add(longest * time.Duration(pick(256)) / 256)
-	go func() {
-		defer close(gone)
-		for time.Now().Before(end) { // a timer would be too coarse for a store in memory
-			runtime.Gosched()
-		}
-		cancel()
-	}()
-	return ctx, func() { <-gone }
-}
-
-// measured returns a little more than what do takes, and ends the test if it fails.
-func (s *suite) measured(what string, do func() error) time.Duration {
-	s.Helper()
-	began := time.Now()
-	s.ok(what, do())
-	return time.Since(began) * 5 / 4
 }
 
 // testCancelDuring: a call that is cancelled on its way is done or not done, never half. That it is done although the caller was told otherwise

@@ -3,31 +3,11 @@ package storetest
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/session"
 )
-
-const (
-	// crowd is how many do the same at once.
-	crowd = 50
-	// rounds is how often two do different things at once.
-	rounds = 100
-)
-
-// rounds returns the numbers from 0 to n-1, and ends with the first failure: the others would be the same again.
-func (s *suite) rounds(n int) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for i := range n {
-			if s.Failed() || !yield(i) {
-				return
-			}
-		}
-	}
-}
 
 // stores returns the store, and the one beside it if there can be one: what holds among goroutines must hold among processes.
 func (s *suite) stores() []session.Store {
@@ -35,39 +15,6 @@ func (s *suite) stores() []session.Store {
 		return []session.Store{s.Store}
 	}
 	return []session.Store{s.Store, s.Beside(s.T)}
-}
-
-// together runs do n times at once, on the stores in turn, and returns the errors. Who comes first is left to chance: schedulers have habits.
-func together(n int, stores []session.Store, do func(store session.Store, i int) error) []error {
-	var wg sync.WaitGroup
-	start, errs := make(chan struct{}), make([]error, n)
-	for _, i := range permutation(n) {
-		wg.Go(func() {
-			<-start
-			errs[i] = do(stores[i%len(stores)], i)
-		})
-	}
-	close(start)
-	wg.Wait()
-	return errs
-}
-
-// winner returns the number of the only call that succeeded, and ends the test if there is none or more than one, or one has failed with another
-// error than want.
-func (s *suite) winner(what string, errs []error, want error) int {
-	s.Helper()
-	won, winner := 0, 0
-	for i, err := range errs {
-		if err == nil {
-			won, winner = won+1, i
-		} else if !errors.Is(err, want) {
-			s.Fatalf("%s = %v, want nil or an error that wraps %q", what, err, want)
-		}
-	}
-	if won != 1 {
-		s.Fatalf("%d of %d times %s = nil, want once", won, len(errs), what)
-	}
-	return winner
 }
 
 // testParallelUpdates: one version is changed once.
@@ -286,20 +233,6 @@ func (s *suite) renew(store session.Store, rec session.Record, done <-chan struc
 		}
 		made = append(made, next)
 		last = isDone(done, len(made) > rounds)
-	}
-}
-
-// isDone reports whether done is closed. If wait is true it waits until it is.
-func isDone(done <-chan struct{}, wait bool) bool {
-	if wait {
-		<-done
-		return true
-	}
-	select {
-	case <-done:
-		return true
-	default:
-		return false
 	}
 }
 

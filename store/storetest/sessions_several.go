@@ -18,7 +18,7 @@ func testBeside(s *suite) {
 	}
 	here, there := s.Store, s.Beside(s.T)
 	rec := s.stored("anna")
-	on := func(store session.Store) *suite { return &suite{T: s.T, Sessions: Sessions{Store: store}, now: s.now} }
+	on := func(store session.Store) *suite { return &suite{s.base, Sessions{Store: store}} }
 	on(there).has(rec)
 	on(there).lists("anna", rec)
 

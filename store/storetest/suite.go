@@ -15,9 +15,8 @@ import (
 
 // A suite is one subtest: its store, and the words in which the tests are written. The words that end the test belong to the test's own goroutine.
 type suite struct {
-	*testing.T
+	base
 	Sessions
-	now time.Time // the real time when the subtest began: the clock of the store may be the real one
 }
 
 func newSuite(t *testing.T, under Sessions) *suite {
@@ -25,7 +24,7 @@ func newSuite(t *testing.T, under Sessions) *suite {
 	if under.Store == nil {
 		t.Fatal("storetest.Sessions has no Store")
 	}
-	return &suite{T: t, Sessions: under, now: time.Now().Truncate(time.Millisecond)}
+	return &suite{newBase(t), under}
 }
 
 // newKey returns a key that nobody has.
@@ -65,22 +64,6 @@ func (s *suite) create(records ...session.Record) {
 		if err := s.Store.Create(s.Context(), rec, session.Key{}); err != nil {
 			s.Fatalf("Create(%s) = %v, want nil", show(rec), err)
 		}
-	}
-}
-
-// ok ends the test if err is not nil.
-func (s *suite) ok(what string, err error) {
-	s.Helper()
-	if err != nil {
-		s.Fatalf("%s = %v, want nil", what, err)
-	}
-}
-
-// refused reports an error that does not wrap want.
-func (s *suite) refused(what string, err, want error) {
-	s.Helper()
-	if !errors.Is(err, want) {
-		s.Errorf("%s = %v, want an error that wraps %q", what, err, want)
 	}
 }
 
@@ -140,43 +123,10 @@ func (s *suite) deletes(subject string, except session.Key, want int) {
 	}
 }
 
-// patience is how long the suite waits for what a store does later.
-var patience = 10 * time.Second
-
 // eventually waits until done returns true, and loses patience some time. If the store's clock can be moved, it is.
 func (s *suite) eventually(what string, done func() bool) {
 	s.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
-		if s.Advance != nil {
-			s.Advance(10 * time.Millisecond)
-		}
-		if done() {
-			return
-		}
-	}
-	s.Fatalf("waited for %v: %s", patience, what)
-}
-
-// newSubject returns a subject that has no records.
-func newSubject() string { return rand.Text() }
-
-// pick returns a number from 0 to n-1, n at most 256, at random.
-func pick(n int) int {
-	var b [1]byte
-	rand.Read(b[:])
-	return int(b[0]) % n
-}
-
-// permutation returns the numbers from 0 to n-1 in an order at random.
-func permutation(n int) []int {
-	order := make([]int, n)
-	for i := range order {
-		j := pick(i + 1)
-		order[i], order[j] = order[j], i
-	}
-	return order
+	s.await(what, s.Advance, done)
 }
 
 // differ says in which fields got is not want, or nothing.
