@@ -40,6 +40,8 @@ type grammar struct {
 	Explain explainCommand `cmd:"" help:"Say what would happen to a request, and why; or what happened to one."`
 	Test    testCommand    `cmd:"" help:"Run policy tests."`
 	Hash    hashCommand    `cmd:"" help:"Make secrets and the hashes to store instead of them."`
+	Token   tokenCommand   `cmd:"" help:"Make tokens, look into them, end them."`
+	Key     keyCommand     `cmd:"" help:"Look after the keys that tokens are signed with."`
 	DB      dbCommand      `cmd:"" name:"db" help:"Look after the store."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
@@ -53,6 +55,9 @@ Examples:
   gatehouse explain GET /films/1 --token T          what would happen, and why
   gatehouse test                                    run the policy tests
   gatehouse hash token --name ci                    make a token
+  gatehouse token issue --subject alice             make a signed token
+  gatehouse token inspect < token.txt               what a token says, and why it would be refused
+  gatehouse key list                                the keys that tokens are signed with
   gatehouse db migrate --config gatehouse.yaml      bring the store's tables up to date
 
 Exit codes: 0 yes, 1 no (denied, faults, failed tests), 2 wrong usage, 3 could not be done.`

@@ -3,16 +3,16 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 type dbCommand struct {
 	Migrate dbMigrateCommand `cmd:"" help:"Bring the store's tables up to date, as serve does when it starts."`
-	Prune   dbPruneCommand   `cmd:"" help:"Remove overdue sessions now, as serve does every five minutes."`
+	Prune   dbPruneCommand   `cmd:"" help:"Remove overdue sessions, and expired tokens and revocations now, as serve does every five minutes."`
 }
 
 type dbMigrateCommand struct{ configFlag }
@@ -27,15 +27,11 @@ Examples:
 
 // Run migrates.
 func (c dbMigrateCommand) Run(p *program) error {
-	v, cfg, err := c.openStore(p)
+	v, _, err := c.openStore(p)
 	if err != nil {
 		return err
 	}
 	defer v.close()
-	if !cfg.Store.Redis.IsZero() {
-		_, err := fmt.Fprintf(p.stdout, "%s: it has no tables, so there is nothing to bring up to date\n", v.name)
-		return err
-	}
 	_, err = fmt.Fprintf(p.stdout, "%s: the tables are up to date\n", v.name)
 	return err
 }
@@ -44,7 +40,7 @@ type dbPruneCommand struct{ configFlag }
 
 // Help adds to the command's help.
 func (dbPruneCommand) Help() string {
-	return `A session that is overdue counts for nothing whether or not it is there; removing it makes room. It may run beside a server.
+	return `What is overdue counts for nothing whether or not it is there; removing it makes room. It may run beside a server.
 
 Examples:
   gatehouse db prune --config gatehouse.yaml`
@@ -57,7 +53,7 @@ func (c dbPruneCommand) Run(p *program) error {
 	if err != nil {
 		return p.faults(err)
 	}
-	if file, ok := strings.CutPrefix(cfg.Store.URL.Reveal(), "sqlite:"); ok && cfg.Store.Redis.IsZero() && size(file) == 0 {
+	if file, none := noDatabase(cfg); none {
 		if err := notGone(file); err != nil {
 			return exit{exitFail, err}
 		}
@@ -69,12 +65,21 @@ func (c dbPruneCommand) Run(p *program) error {
 		return err
 	}
 	defer v.close()
-	n, err := session.New(v.store, session.Config{Now: p.now}).Prune(p.ctx)
-	if err != nil {
-		return fmt.Errorf("%s after they were removed: %w", count(n, "session"), err)
+	sessions, err1 := session.New(v.store, session.Config{Now: p.now}).Prune(p.ctx)
+	tokens, err2 := token.Prune(p.ctx, v.tokens, p.now())
+	revocations, err3 := v.list.Prune(p.ctx)
+	done := fmt.Sprintf("%s, %s, %s removed", count(sessions, "overdue session"), count(tokens, "expired token"), count(revocations, "expired revocation"))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return fmt.Errorf("%s: %s, and then: %w", v.name, done, err)
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s: %s removed\n", v.name, count(n, "overdue session"))
+	_, err = fmt.Fprintf(p.stdout, "%s: %s\n", v.name, done)
 	return err
+}
+
+// noDatabase returns the file of the configuration's database of SQLite, and whether there is nothing in it yet.
+func noDatabase(cfg *config.Config) (file string, none bool) {
+	file, ok := strings.CutPrefix(cfg.Store.URL.Reveal(), "sqlite:")
+	return file, ok && size(file) == 0
 }
 
 // openStore opens the store of the configuration beside a server that may run.
@@ -83,15 +88,12 @@ func (f configFlag) openStore(p *program) (*vault, *config.Config, error) {
 	if err != nil {
 		return nil, nil, p.faults(err)
 	}
-	if !cfg.HasSessions() {
-		return nil, nil, exit{exitUsage, errors.New("this configuration uses no store: its carriers do not name session")}
+	if !cfg.HasSessions() && !cfg.HasTokens() {
+		return nil, nil, exit{exitUsage, errors.New("this configuration uses no store: its carriers name neither session nor bearer, and there are no clients")}
 	}
-	v, err := openVault(p.ctx, cfg.Store, false, slog.New(slog.DiscardHandler))
-	if err == nil {
-		err = v.probe(p.ctx)
-	}
+	v, err := openBeside(p, cfg)
 	if err != nil {
-		return nil, nil, exit{exitFail, errors.Join(err, v.close())}
+		return nil, nil, err
 	}
 	return v, cfg, nil
 }

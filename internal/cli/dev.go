@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -19,9 +20,10 @@ import (
 )
 
 type devCommand struct {
-	Host string `default:"127.0.0.1" help:"The address to listen on; of this machine only."`
-	Port int    `default:"8080" help:"The port; 0 takes a free one."`
-	TLS  bool   `name:"tls" help:"Listen with TLS, by a self-signed certificate that is made once, in gatehouse-data/dev."`
+	Config string `short:"c" placeholder:"FILE" help:"Run this configuration instead of the sample, with everything in memory. Secrets may be as weak as they are."`
+	Host   string `placeholder:"ADDRESS" help:"The address to listen on; of this machine only. Without it 127.0.0.1, or what the configuration says."`
+	Port   *int   `help:"The port; 0 takes a free one. Without it 8080, or what the configuration says."`
+	TLS    bool   `name:"tls" help:"Listen with TLS, by a self-signed certificate that is made once, in gatehouse-data/dev."`
 }
 
 // Help adds to the command's help.
@@ -30,7 +32,8 @@ func (devCommand) Help() string {
 
 Examples:
   gatehouse dev
-  gatehouse dev --port 9000 --tls`
+  gatehouse dev --port 9000 --tls
+  gatehouse dev --config gatehouse.yaml`
 }
 
 //go:embed dev.yaml
@@ -38,8 +41,11 @@ var devConfig []byte
 
 // Run serves the sample until it is told to stop.
 func (c devCommand) Run(p *program) error {
-	if !listen.IsLoopback(c.Host) {
-		return exit{exitUsage, fmt.Errorf("%s can be reached from other machines, and the sample's tokens are known to everybody: dev listens on 127.0.0.1, ::1 or localhost only. For others: gatehouse serve", c.Host)}
+	if c.Host != "" && !listen.IsLoopback(c.Host) {
+		return notLoopback(c.Host)
+	}
+	if c.Config != "" {
+		return c.runFile(p)
 	}
 	upstream, stop, err := startSample()
 	if err != nil {
@@ -58,8 +64,45 @@ func (c devCommand) Run(p *program) error {
 	set := logs.New(p.stderr, logs.Config{Format: "text"})
 	defer set.Flush(time.Second)
 	s := newServer(src, set, p.now)
+	s.around.development = true
 	s.observed = func(d guard.Description) { fmt.Fprintln(p.stderr, describe(d)) }
 	return s.run(p, func(s *server, addr net.Addr) { c.welcome(p, s.house.Load().cfg, addr) })
+}
+
+func notLoopback(host string) error {
+	return exit{exitUsage, fmt.Errorf("%s can be reached from other machines, and in dev tokens and secrets may be known to everybody: dev listens on 127.0.0.1, ::1 or localhost only. For others: gatehouse serve", host)}
+}
+
+// runFile serves a configuration of the user's own. What it makes is gone with it: sessions, tokens, keys, and what was revoked.
+func (c devCommand) runFile(p *program) error {
+	if c.TLS {
+		return exit{exitUsage, errors.New("--tls is for the sample: with --config, set server.tls there")}
+	}
+	socketDir, err := os.MkdirTemp("", "gatehouse-dev-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(socketDir)
+	own := *p
+	own.environ = append(append([]string{}, p.environ...), "GATEHOUSE_SERVER__ADMIN__LISTEN=unix:"+filepath.Join(socketDir, "admin.sock"))
+	if c.Host != "" {
+		own.environ = append(own.environ, "GATEHOUSE_SERVER__HTTP__HOST="+c.Host)
+	}
+	if c.Port != nil {
+		own.environ = append(own.environ, "GATEHOUSE_SERVER__HTTP__PORT="+strconv.Itoa(*c.Port))
+	}
+	src := configFlag{c.Config}.source(&own)
+	if cfg, err := src.load(); err == nil && !listen.IsLoopback(cfg.Server.HTTP.Host) {
+		return notLoopback(cfg.Server.HTTP.Host)
+	}
+	set := logs.New(p.stderr, logs.Config{Format: "text"})
+	defer set.Flush(time.Second)
+	s := newServer(src, set, p.now)
+	s.around.development = true
+	s.observed = func(d guard.Description) { fmt.Fprintln(p.stderr, describe(d)) }
+	return s.run(p, func(s *server, addr net.Addr) {
+		fmt.Fprintf(p.stdout, "Gatehouse dev: %s in memory, for this machine only, on %s. ctrl-c ends it.\n", src.name, urlOf(addr, s.house.Load().cfg.Server.TLS.CertFile != ""))
+	})
 }
 
 // source is the embedded configuration with what the flags say.
@@ -67,7 +110,7 @@ func (c devCommand) source(p *program, upstream, socket string) (source, error) 
 	cert, key := "", ""
 	if c.TLS {
 		var err error
-		if cert, key, err = listen.SelfSigned(filepath.Join("gatehouse-data", "dev"), c.Host); err != nil {
+		if cert, key, err = listen.SelfSigned(filepath.Join("gatehouse-data", "dev"), c.host()); err != nil {
 			return source{}, err
 		}
 	}
@@ -76,7 +119,7 @@ func (c devCommand) source(p *program, upstream, socket string) (source, error) 
 		// The sample is the same for everybody: settings for a real server stay out of it.
 		opts.Environ = []string{
 			"GATEHOUSE_DEV_UPSTREAM=" + upstream,
-			"GATEHOUSE_SERVER__HTTP__HOST=" + c.Host,
+			"GATEHOUSE_SERVER__HTTP__HOST=" + c.host(),
 			"GATEHOUSE_SERVER__HTTP__PORT=" + strconv.Itoa(c.port()),
 			"GATEHOUSE_SERVER__ADMIN__LISTEN=unix:" + socket,
 		}
@@ -94,15 +137,21 @@ func (c devCommand) source(p *program, upstream, socket string) (source, error) 
 
 // port returns the port of the flag, or a free one where that is taken: somebody who tries things out has other servers running.
 func (c devCommand) port() int {
-	l, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	port := 8080
+	if c.Port != nil {
+		port = *c.Port
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(c.host(), strconv.Itoa(port)))
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return 0
 	}
 	if err == nil {
 		l.Close()
 	}
-	return c.Port
+	return port
 }
+
+func (c devCommand) host() string { return cmp.Or(c.Host, "127.0.0.1") }
 
 // describe is the line for a request.
 func describe(d guard.Description) string {

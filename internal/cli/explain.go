@@ -96,6 +96,11 @@ func (c explainCommand) explain(p *program, h *house) (explain.Report, error) {
 	if err != nil {
 		return explain.Report{}, exit{exitUsage, err}
 	}
+	done, err := h.lookIntoStore(p, r)
+	if err != nil {
+		return explain.Report{}, err
+	}
+	defer done()
 	v := h.judge(r, c.identity(h))
 	status := http.StatusOK
 	if v.Problem != nil {
@@ -123,12 +128,17 @@ func (c explainCommand) credential(p *program, cfg *config.Config) (string, erro
 		}
 		token = secret.Reveal()
 	}
+	if cfg.HasBearer() && (strings.Count(token, ".") == 2 || strings.HasPrefix(token, "gh_") && strings.Contains(token, ".")) {
+		return "Authorization: Bearer " + token, nil // signed, or known to the store: no static token looks like that
+	}
 	for _, c := range cfg.Carriers {
 		switch {
 		case c.Header != "":
 			return c.Header + ": " + token, nil
 		case c.Kind == "authorization":
 			return "Authorization: " + cfg.Server.HTTP.AuthScheme[0] + " " + token, nil
+		case c.Kind == "bearer":
+			return "Authorization: Bearer " + token, nil
 		}
 	}
 	return "", exit{exitUsage, errors.New("--token has no way to travel: the configuration's carriers name session alone")}

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/logs"
 	"github.com/gatehouse-auth/gatehouse/policy"
 	"github.com/gatehouse-auth/gatehouse/problem"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 )
 
 // A house is one configuration, compiled: everything that decides and answers. It is immutable; a reload builds another one.
@@ -36,6 +37,10 @@ type house struct {
 	proxy    *gateway.Proxy
 	handler  *api.Handler
 	shelf    *shelf         // where the sessions are; nil without the carrier for them
+	plan     *tokenPlan     // nil without tokens
+	desk     *bearerDesk    // what the bearer carrier asks; nil without plan
+	feed     *revoke.Feed   // of the issuer's revocations; nil without one
+	issuer   *issuer        // makes and verifies tokens; nil as long as a configuration is only tried out
 	notice   string         // about the session cookie, for the log; may be empty
 	suite    *explain.Suite // nil without tests
 	trusted  *gateway.Trusted
@@ -55,6 +60,9 @@ type surroundings struct {
 
 	limiter *limit.Limiter // of the house in use, with the debts that the next one takes over
 	limited config.Refused
+
+	// development takes secrets that are too short, and keeps everything in memory.
+	development bool
 
 	listener *config.Server // how the main listener was opened; nil before it is
 }
@@ -99,6 +107,9 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 	trusted := b.trusted()
 	upstreams := b.upstreams()
 	statuses := b.statuses()
+	if h.plan = b.tokenPlan(); h.plan != nil {
+		h.desk = &bearerDesk{}
+	}
 	carriers := b.carriers(h)
 	suite, err := b.suite()
 	if err != nil {
@@ -135,7 +146,7 @@ func (b *builder) furnish(h *house, common guard.Config, rules *policy.Table, tr
 	if err != nil {
 		return b.whole(err)
 	}
-	front := api.Config{Prefix: c.Server.Prefix, Own: h.own, App: h.app, Authz: authz}
+	front := api.Config{Prefix: c.Server.Prefix, Own: h.own, App: h.app, Authz: authz, Tokens: h.plan != nil}
 	if len(upstreams) > 0 {
 		h.proxy, err = gateway.NewProxy(gateway.ProxyConfig{Guard: h.app, Upstreams: upstreams, Routes: b.routes(), Identity: identity,
 			Trusted: trusted, Logger: b.around.logger("gateway")})
@@ -177,9 +188,11 @@ func (b *builder) carriers(h *house) []carrier.Carrier {
 		switch {
 		case c.Header != "":
 			list = append(list, carrier.NamedHeader(c.Header, h.tokens.Lookup))
+		case c.Kind == "bearer":
+			list = append(list, carrier.Bearer(h.desk))
 		case c.Kind == "session":
 			var cookie carrier.Carrier
-			h.shelf = &shelf{noSessions{}}
+			h.shelf = &shelf{Store: noSessions{}}
 			cookie, h.notice = b.sessions(fmt.Sprintf("carriers[%d]", i), h.shelf)
 			list = append(list, cookie)
 		default:
@@ -195,11 +208,11 @@ func (b *builder) carriers(h *house) []carrier.Carrier {
 func (b *builder) rules() *policy.Table {
 	c := policy.Config{Roles: b.cfg.Roles, Permissions: b.cfg.Permissions}
 	for i, r := range b.cfg.Rules {
-		if why := api.Reserved(r.Path, b.cfg.Server.Prefix, len(b.cfg.Upstream) > 0); why != "" {
+		if why := api.Reserved(r.Path, b.cfg.Server.Prefix, len(b.cfg.Upstream) > 0, b.cfg.HasTokens()); why != "" {
 			b.fault(fmt.Sprintf("rules[%d].path", i), "the rule collides with a path of Gatehouse's own: %s", why)
 		}
 		c.Rules = append(c.Rules, policy.Rule{Name: r.Name, Methods: r.Methods, Host: r.Host, Path: r.Path, Regex: r.Regex,
-			Allow: requirement(&r.Allow), Strict: r.Strict, AllowEncodedSlash: r.AllowEncodedSlash})
+			Allow: requirement(&r.Allow), Strict: r.Strict, AllowEncodedSlash: r.AllowEncodedSlash, Purpose: r.Purpose, OnStoreLoss: time.Duration(r.OnStoreLoss)})
 	}
 	table, err := policy.New(c)
 	b.ruleFaults(err)
@@ -431,6 +444,10 @@ func (h *house) close() {
 	if h.proxy != nil {
 		h.proxy.Close()
 	}
+	if h.feed != nil {
+		h.feed.Close()
+	}
+	h.issuer.close()
 }
 
 // inDir returns a file's name relative to the folder of the configuration.

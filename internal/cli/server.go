@@ -48,6 +48,12 @@ func newServer(s source, set *logs.Set, now func() time.Time) *server {
 	srv.metrics = admin.NewMetrics(version(), set.Dropped)
 	srv.admin = &admin.Server{Denials: srv.denials, Metrics: srv.metrics, NotReady: srv.notReady}
 	srv.metrics.Watch(srv.admin.Ready)
+	srv.metrics.WatchRevocations(func() admin.Revocations {
+		if v := srv.vault.Load(); v != nil {
+			return v.list
+		}
+		return nil
+	})
 	return srv
 }
 
@@ -87,21 +93,38 @@ type storeFault struct{ error }
 
 func (e storeFault) Unwrap() error { return e.error }
 
-// furnish gives h the store that its sessions are in, and opens it for the first house that needs it.
+// furnish gives h the store that its sessions and tokens are in, and opens it for the first house that needs it.
 func (s *server) furnish(ctx context.Context, h *house) error {
-	if h.shelf == nil {
+	if h.shelf == nil && h.plan == nil {
 		return nil
 	}
-	if s.vault.Load() == nil {
-		v, err := openVault(ctx, h.cfg.Store, true, s.logger("store"))
-		if err != nil {
+	v := s.vault.Load()
+	if v == nil {
+		var err error
+		want := wanted{alone: true, tokens: h.plan != nil, memory: s.around.development, bound: h.cfg.Tokens.Revocation, now: s.around.now}
+		if v, err = openVault(ctx, h.cfg.Store, want, s.logger("store")); err != nil {
 			return storeFault{err}
 		}
 		v.tend(s.around.now)
 		s.vault.Store(v)
 	}
-	h.shelf.Store = s.vault.Load().store
-	return nil
+	if h.shelf != nil {
+		h.shelf.Store = v.store
+		h.shelf.table.Revocations, h.shelf.table.StoreIsCache = v.list, v.cached
+	}
+	if h.plan == nil {
+		return nil
+	}
+	if v.master == nil {
+		return storeFault{errors.New("the server was started without tokens, and so without the key that opens their keys: restart it")}
+	}
+	made, err := issuing{plan: h.plan, vault: v, cfg: h.cfg, logger: s.logger("store"), now: s.around.now}.open(ctx)
+	if err != nil {
+		return storeFault{err}
+	}
+	made.keep()
+	h.issuer, h.desk.set = made, made.bearer
+	return h.openOAuth()
 }
 
 // notReady says why the server should get no requests, or returns "".
@@ -110,7 +133,7 @@ func (s *server) notReady() string { return s.vault.Load().notReady() }
 // closeVault is called when nobody can ask for a session any more.
 func (s *server) closeVault() {
 	if err := s.vault.Load().close(); err != nil {
-		s.logger("store").Warn("the session store could not be closed", "error", err.Error())
+		s.logger("store").Warn("the store could not be closed", "error", err.Error())
 	}
 }
 
@@ -192,8 +215,11 @@ func (s *server) reload(ctx context.Context) {
 		return
 	}
 	changed := needRestart(s.house.Load().cfg, h.cfg)
-	if h.shelf != nil && !sameStore(s.vault.Load().of, h.cfg.Store) {
+	if v := s.vault.Load(); v != nil && (h.shelf != nil || h.plan != nil) && !sameStore(v.of, h.cfg.Store) {
 		changed = append(changed, "store")
+	}
+	if v := s.vault.Load(); v != nil && h.cfg.Tokens.Revocation != v.bound {
+		changed = append(changed, "tokens.revocation")
 	}
 	for _, key := range changed {
 		log.Warn("a change takes effect only after a restart", "key", key)

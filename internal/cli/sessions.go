@@ -35,6 +35,7 @@ func (b *builder) sessions(at string, shelf *shelf) (made carrier.Carrier, notic
 	c := b.cfg.Sessions
 	table := session.New(shelf, session.Config{Idle: c.Idle.Std(), Absolute: c.Absolute.Std(), Touch: c.Touch.Std(), MaxPerSubject: c.MaxPerUser,
 		Logger: b.around.logger("store"), Now: b.around.now})
+	shelf.table = table
 	return carrier.Session(table, append(cookieOptions(c.Cookie), option)...), notice
 }
 
@@ -55,7 +56,10 @@ func cookieOptions(c config.Cookie) []carrier.CookieOption {
 var errNotLookedUp = errors.New("sessions are not looked up by this command; say who is signed in with --as, or ask the running server with --request")
 
 // A shelf is the session store of one house. It is empty as long as a configuration is only tried out.
-type shelf struct{ session.Store }
+type shelf struct {
+	session.Store
+	table *session.Table // of the store
+}
 
 // noSessions is a store that cannot be asked.
 type noSessions struct{}

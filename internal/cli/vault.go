@@ -14,10 +14,14 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
 	"github.com/gatehouse-auth/gatehouse/store/postgres"
 	"github.com/gatehouse-auth/gatehouse/store/redis"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 const (
@@ -29,11 +33,20 @@ const (
 	sqlTimeout = 5 * time.Second
 )
 
-// A vault is where the sessions of a server are. It is opened once, by the first configuration that needs it, and outlives reloads.
+// A vault is where the sessions of a server are, its tokens, and what was revoked. It is opened once, by the first configuration that needs it, and outlives reloads.
 type vault struct {
-	of    config.Store // what it was opened by
-	name  string       // driver, host and database, for people; never a password
-	store session.Store
+	of          config.Store // what it was opened by
+	name        string       // driver, host and database, for people; never a password
+	store       session.Store
+	keys        keyring.Store
+	tokens      token.Store
+	revocations revoke.Store
+	bells       []revoke.Bell
+	list        *revoke.List
+	bound       config.Revocation // what list was made with
+	cached      bool              // store is a cache: what has ended is in the list
+	master      *keyring.Master   // nil where the configuration has no tokens
+
 	probe func(context.Context) error // nil if the store can be used
 	shut  []func() error              // how to close it, last first
 
@@ -43,23 +56,48 @@ type vault struct {
 	stop    context.CancelFunc
 }
 
+// A wanted is what a vault is opened for.
+type wanted struct {
+	alone  bool // no other server may have the store
+	tokens bool // its keys are opened, which takes the master key
+	memory bool // nothing outlives the process, whatever the configuration says
+	bound  config.Revocation
+	now    func() time.Time
+}
+
 // openVault opens the store that c names, and brings its tables up to date. With alone no other server may have it. The error says what to do. A Redis
 // that cannot be reached is no error: the vault is not ready then, and will be when it can.
-func openVault(ctx context.Context, c config.Store, alone bool, log *slog.Logger) (*vault, error) {
-	v := &vault{of: c, log: log, stop: func() {}}
-	var err error
-	switch address := c.URL.Reveal(); {
-	case !c.Redis.IsZero():
+func openVault(ctx context.Context, c config.Store, w wanted, log *slog.Logger) (*vault, error) {
+	v := &vault{of: c, bound: w.bound, log: log, stop: func() {}}
+	err := v.openTruth(ctx, c, w)
+	if err == nil && !c.Redis.IsZero() && !w.memory {
 		err = v.openRedis(ctx, c.Redis)
-	case strings.HasPrefix(address, "sqlite:"):
-		err = v.openSQLite(ctx, strings.TrimPrefix(address, "sqlite:"), alone)
-	default:
-		err = v.openPostgres(ctx, address)
+	}
+	if err == nil {
+		err = v.openList(ctx, w)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the session store cannot be used: %w", errors.Join(err, v.close()))
+		return nil, fmt.Errorf("the store cannot be used: %w", errors.Join(err, v.close()))
 	}
 	return v, nil
+}
+
+// openTruth opens what remembers for sure.
+func (v *vault) openTruth(ctx context.Context, c config.Store, w wanted) error {
+	if w.memory {
+		v.openMemory()
+		return nil
+	}
+	if file, ok := strings.CutPrefix(c.URL.Reveal(), "sqlite:"); ok {
+		return v.openSQLite(ctx, file, c, w)
+	}
+	return v.openPostgres(ctx, c.URL.Reveal(), c, w)
+}
+
+func (v *vault) openMemory() {
+	v.name, v.master = "memory", keyring.NewMaster()
+	v.store, v.keys, v.tokens, v.revocations = memory.Sessions(), memory.Keys(), memory.Tokens(), memory.Revocations()
+	v.probe = v.look
 }
 
 func (v *vault) openRedis(ctx context.Context, c config.Redis) error {
@@ -71,7 +109,10 @@ func (v *vault) openRedis(ctx context.Context, c config.Redis) error {
 	if err != nil {
 		return err
 	}
-	v.name, v.store, v.probe, v.shut = options.String(), redis.Sessions(db), db.Ping, []func() error{db.Close}
+	look := v.probe // the database still has the truth: Redis is a cache of sessions and the bell
+	v.name, v.store, v.cached, v.bells = v.name+" with "+options.String(), redis.Sessions(db), true, append(v.bells, redis.Bell(db))
+	v.probe = func(ctx context.Context) error { return errors.Join(look(ctx), db.Ping(ctx)) }
+	v.shut = append(v.shut, db.Close)
 	return nil
 }
 
@@ -86,12 +127,22 @@ func redisOptions(c config.Redis) (redis.Options, error) {
 	return o, nil
 }
 
-func (v *vault) openPostgres(ctx context.Context, address string) error {
+func (v *vault) openPostgres(ctx context.Context, address string, c config.Store, w wanted) error {
+	if w.tokens {
+		if c.MasterKey.IsZero() {
+			return errors.New("store.master_key is missing: all nodes need the same one; make it with: gatehouse key generate --master, and write store: {master_key: file:PATH}")
+		}
+		if err := v.readMaster(c.MasterKey.Reveal()); err != nil {
+			return err
+		}
+	}
 	db, err := postgres.Open(ctx, address, postgres.Timeout(sqlTimeout))
 	if err != nil {
 		return err
 	}
+	revocations := postgres.Revocations(db)
 	v.name, v.store, v.shut = postgresName(address), postgres.Sessions(db), []func() error{db.Close}
+	v.keys, v.tokens, v.revocations, v.bells = postgres.Keys(db), postgres.Tokens(db), revocations, []revoke.Bell{revocations}
 	v.probe = v.look
 	return nil
 }
@@ -105,9 +156,9 @@ func postgresName(address string) string {
 	return "postgres " + cmp.Or(u.Host, "on this machine") + " database " + cmp.Or(strings.TrimPrefix(u.Path, "/"), u.User.Username(), "(default)")
 }
 
-func (v *vault) openSQLite(ctx context.Context, file string, alone bool) error {
+func (v *vault) openSQLite(ctx context.Context, file string, c config.Store, w wanted) error {
 	done := func() error { return nil }
-	if alone {
+	if w.alone {
 		folder, err := enterFolder(file)
 		if err != nil {
 			return err
@@ -122,14 +173,21 @@ func (v *vault) openSQLite(ctx context.Context, file string, alone bool) error {
 		return err
 	}
 	v.shut = append(v.shut, db.Close)
+	revocations := sqlite.Revocations(db)
 	v.name, v.store, v.probe = "sqlite "+file, sqlite.Sessions(db), v.look
+	v.keys, v.tokens, v.revocations, v.bells = sqlite.Keys(db), sqlite.Tokens(db), revocations, []revoke.Bell{revocations}
+	if w.tokens {
+		if err := v.findMaster(ctx, file, c); err != nil {
+			return err
+		}
+	}
 	return done()
 }
 
-// look finds out whether the store answers, by asking it for a session that cannot be.
+// look finds out whether the database answers, by asking it for a token that cannot be.
 func (v *vault) look(ctx context.Context) error {
-	_, err := v.store.Get(ctx, session.Key{1})
-	if errors.Is(err, session.ErrNotFound) {
+	_, err := v.tokens.Get(ctx, token.Key{1})
+	if errors.Is(err, token.ErrNotFound) {
 		return nil
 	}
 	return err
@@ -142,7 +200,7 @@ func (v *vault) tend(now func() time.Time) {
 	v.stop = cancel
 	v.check(ctx)
 	if !v.failing.Load() {
-		v.log.Info("session store connected", "store", v.name)
+		v.log.Info("store connected", "store", v.name)
 	}
 	v.tending.Go(func() {
 		table := session.New(v.store, session.Config{Logger: v.log, Now: now})
@@ -151,6 +209,8 @@ func (v *vault) tend(now func() time.Time) {
 		}
 		table.KeepPruned(ctx, time.Tick(pruneEvery))
 	})
+	v.tending.Go(func() { v.list.Run(ctx) })
+	v.tending.Go(func() { v.keepTokensPruned(ctx, now) })
 	v.tending.Go(func() {
 		ticker := time.NewTicker(probeEvery)
 		defer ticker.Stop()
@@ -174,17 +234,21 @@ func (v *vault) check(ctx context.Context) {
 	case ctx.Err() != nil: // the end of the vault, not of the store
 	case err != nil && !was:
 		v.failing.Store(true)
-		v.log.Error("the session store cannot be used: requests with a session are answered 503 until it can", "store", v.name, "error", err.Error())
+		v.log.Error("the store cannot be used: requests that need it are answered 503 until it can", "store", v.name, "error", err.Error())
 	case err == nil && was:
 		v.failing.Store(false)
-		v.log.Info("the session store can be used again", "store", v.name)
+		v.log.Info("the store can be used again", "store", v.name)
 	}
 }
 
 // notReady says why the server is not ready, or returns "".
 func (v *vault) notReady() string {
-	if v != nil && v.failing.Load() {
-		return "the session store cannot be used"
+	switch {
+	case v == nil:
+	case v.failing.Load():
+		return "the store cannot be used"
+	case v.list.Staleness() > v.list.Bound():
+		return "it is not known what was revoked"
 	}
 	return ""
 }
@@ -207,5 +271,5 @@ func (v *vault) close() error {
 // sameStore reports whether a and b name the same store, in the same words.
 func sameStore(a, b config.Store) bool {
 	r, q := a.Redis, b.Redis
-	return a.URL.Equal(b.URL) && r.URL.Equal(q.URL) && r.Password.Equal(q.Password) && r.Host == q.Host && r.Port == q.Port && r.DB == q.DB && r.TLS == q.TLS
+	return a.URL.Equal(b.URL) && a.MasterKey.Equal(b.MasterKey) && r.URL.Equal(q.URL) && r.Password.Equal(q.Password) && r.Host == q.Host && r.Port == q.Port && r.DB == q.DB && r.TLS == q.TLS
 }

@@ -13,8 +13,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/internal/logs"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store/memory"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // storeOf reads the section store from YAML.
@@ -170,7 +172,11 @@ func TestVaultSaysWhatChanges(t *testing.T) {
 	var out bytes.Buffer
 	set := logs.New(&out, logs.Config{Format: "json"})
 	var down error
-	v := &vault{name: "redis h:1 db 0", log: set.Logger("store"), probe: func(context.Context) error { return down }}
+	list := revoke.New(memory.Revocations(), revoke.Config{})
+	if err := list.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v := &vault{name: "redis h:1 db 0", log: set.Logger("store"), probe: func(context.Context) error { return down }, list: list}
 	look := func(lines int, notReady bool) {
 		t.Helper()
 		for range 3 {
@@ -201,19 +207,50 @@ func TestVaultSaysWhatChanges(t *testing.T) {
 }
 
 func TestLookAsksForWhatCannotBe(t *testing.T) {
-	v := &vault{store: memory.Sessions()}
+	v := &vault{tokens: memory.Tokens()}
 	if err := v.look(t.Context()); err != nil {
 		t.Errorf("look = %v, want nil", err)
 	}
-	v.store = noSessions{}
-	if err := v.look(t.Context()); !errors.Is(err, errNotLookedUp) {
+	away := errors.New("planted: away")
+	v.tokens = awayTokens{v.tokens, away}
+	if err := v.look(t.Context()); !errors.Is(err, away) {
 		t.Errorf("look at a store that fails = %v, want its error", err)
+	}
+}
+
+// awayTokens is a store that cannot be asked.
+type awayTokens struct {
+	token.Store
+	err error
+}
+
+func (a awayTokens) Get(context.Context, token.Key) (token.Record, error) { return token.Record{}, a.err }
+
+// TestAServerThatDoesNotKnowWhatWasRevokedIsNotReady: it would answer 503 to everybody who carries a token.
+func TestAServerThatDoesNotKnowWhatWasRevokedIsNotReady(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	v := &vault{list: revoke.New(memory.Revocations(), revoke.Config{Bound: 5 * time.Second, Now: func() time.Time { return now }})}
+	for _, step := range []struct {
+		about string
+		do    func()
+		want  string
+	}{
+		{"before the feed was read", func() {}, "it is not known what was revoked"},
+		{"after", func() { _ = v.list.Load(t.Context()) }, ""},
+		{"within the bound", func() { now = now.Add(5 * time.Second) }, ""},
+		{"past the bound", func() { now = now.Add(time.Second) }, "it is not known what was revoked"},
+		{"read again", func() { _ = v.list.Load(t.Context()) }, ""},
+	} {
+		step.do()
+		if got := v.notReady(); got != step.want {
+			t.Errorf("%s: notReady() = %q, want %q", step.about, got, step.want)
+		}
 	}
 }
 
 // TestNoSessionsDenies: what a command does not look up is never an answer.
 func TestNoSessionsDenies(t *testing.T) {
-	table := session.New(&shelf{noSessions{}}, session.Config{})
+	table := session.New(&shelf{Store: noSessions{}}, session.Config{})
 	s, ctx := &session.Session{}, t.Context()
 	if err := table.Open(ctx, s, strings.Repeat("A", 43)); !errors.Is(err, errNotLookedUp) || errors.Is(err, gatehouse.ErrCredential) {
 		t.Errorf("Open = %v, want errNotLookedUp", err)

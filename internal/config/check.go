@@ -192,6 +192,9 @@ func (d *decoder) checkCarriers(c *Config) {
 	}
 	schemes := c.Server.HTTP.AuthScheme
 	for i, scheme := range schemes {
+		if c.HasBearer() && seen["authorization"] && strings.EqualFold(scheme, "Bearer") {
+			d.faultAt(itemPath("server.http.auth_scheme", i), "is the scheme of signed tokens as well, because carriers names bearer, and one header cannot be both; remove it here, and send static tokens with another scheme such as Token, or in X-API-Key")
+		}
 		if slices.ContainsFunc(schemes[:i], func(before string) bool { return scheme != "" && strings.EqualFold(before, scheme) }) {
 			d.faultAt(itemPath("server.http.auth_scheme", i), "%s stands in the list twice; schemes are the same in any case",
 				d.index.shown(itemPath("server.http.auth_scheme", i)))
