@@ -91,7 +91,10 @@ func (v *vault) makeMaster(name, file string) error {
 // openList makes the list of revocations, and reads the feed.
 func (v *vault) openList(ctx context.Context, w wanted) error {
 	v.list = revoke.New(v.revocations, revoke.Config{Bound: w.bound.Bound.Std(), Poll: w.bound.Poll.Std(), Bells: v.bells, Logger: v.log, Now: w.now})
-	return v.list.Load(ctx)
+	if err := v.list.Load(ctx); err != nil || v.mark == nil {
+		return err
+	}
+	return v.compareFeed(ctx)
 }
 
 // keepTokensPruned removes what has expired of tokens and revocations.

@@ -46,6 +46,7 @@ type vault struct {
 	bound       config.Revocation // what list was made with
 	cached      bool              // store is a cache: what has ended is in the list
 	master      *keyring.Master   // nil where the configuration has no tokens
+	mark        *feedMark         // of a database of SQLite that this process serves; else nil
 
 	probe func(context.Context) error // nil if the store can be used
 	shut  []func() error              // how to close it, last first
@@ -164,6 +165,7 @@ func (v *vault) openSQLite(ctx context.Context, file string, c config.Store, w w
 			return err
 		}
 		v.shut = append(v.shut, folder.Close)
+		v.mark = &feedMark{real(file) + seenSuffix}
 		done = func() error { return folder.Mark(usedText) }
 	} else if err := notGone(file); err != nil {
 		return err
@@ -211,6 +213,9 @@ func (v *vault) tend(now func() time.Time) {
 	})
 	v.tending.Go(func() { v.list.Run(ctx) })
 	v.tending.Go(func() { v.keepTokensPruned(ctx, now) })
+	if v.mark != nil {
+		v.tending.Go(func() { v.keepMark(ctx) })
+	}
 	v.tending.Go(func() {
 		ticker := time.NewTicker(probeEvery)
 		defer ticker.Stop()

@@ -224,7 +224,9 @@ type awayTokens struct {
 	err error
 }
 
-func (a awayTokens) Get(context.Context, token.Key) (token.Record, error) { return token.Record{}, a.err }
+func (a awayTokens) Get(context.Context, token.Key) (token.Record, error) {
+	return token.Record{}, a.err
+}
 
 // TestAServerThatDoesNotKnowWhatWasRevokedIsNotReady: it would answer 503 to everybody who carries a token.
 func TestAServerThatDoesNotKnowWhatWasRevokedIsNotReady(t *testing.T) {
