@@ -1,7 +1,6 @@
 package storetest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -202,15 +201,4 @@ func showEntries(entries []revoke.Entry) string {
 		seqs = append(seqs, e.Seq)
 	}
 	return fmt.Sprint(seqs)
-}
-
-// allOf reports whether every error is nil or wraps one of these.
-func allOf(errs []error, these ...error) error {
-	for _, err := range errs {
-		known := func(e error) bool { return errors.Is(err, e) }
-		if err != nil && !slices.ContainsFunc(these, known) {
-			return err
-		}
-	}
-	return nil
 }
