@@ -32,6 +32,10 @@ func TestMeasure(t *testing.T) {
 	if err := table(&out, results); err != nil {
 		t.Fatal(err)
 	}
+	variants, err := allVariants()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, v := range variants {
 		if !strings.Contains(out.String(), "\n"+v.name+" ") {
 			t.Errorf("the table has no line for %s:\n%s", v.name, &out)
@@ -66,6 +70,10 @@ func Benchmark(b *testing.B) {
 	app := httptest.NewServer(http.HandlerFunc(bare))
 	defer app.Close()
 	b.Setenv(appVariable, strings.TrimPrefix(app.URL, "http://"))
+	variants, err := allVariants()
+	if err != nil {
+		b.Fatal(err)
+	}
 	for _, v := range variants {
 		b.Run(v.name, func(b *testing.B) {
 			handler, err := handlerOf(v.name)

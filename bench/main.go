@@ -52,6 +52,10 @@ type result struct {
 
 // measure starts every variant and loads them in turn.
 func measure(rounds, clients int, length time.Duration) ([]*result, error) {
+	variants, err := allVariants()
+	if err != nil {
+		return nil, err
+	}
 	app, err := start("app", "")
 	if err != nil {
 		return nil, err
@@ -93,9 +97,9 @@ func table(w io.Writer, results []*result) error {
 	for _, r := range results {
 		byName[r.name] = r
 	}
-	fmt.Fprintf(w, "%-14s %12s %10s %10s  %s\n", "variant", "req/cpu-s", "p50", "p99", "ratio of requests per processor second, and of p99")
+	fmt.Fprintf(w, "%-16s %12s %10s %10s  %s\n", "variant", "req/cpu-s", "p50", "p99", "ratio of requests per processor second, and of p99")
 	for _, r := range results {
-		line := fmt.Sprintf("%-14s %12.0f %10v %10v ", r.name, median(r.perCPU), median(r.p50).Round(time.Microsecond), median(r.p99).Round(time.Microsecond))
+		line := fmt.Sprintf("%-16s %12.0f %10v %10v ", r.name, median(r.perCPU), median(r.p50).Round(time.Microsecond), median(r.p99).Round(time.Microsecond))
 		for _, name := range r.against {
 			other := byName[name]
 			line += fmt.Sprintf(" %.2f of %s (p99 %.2f)", median(r.perCPU)/median(other.perCPU), name, float64(median(r.p99))/float64(median(other.p99)))

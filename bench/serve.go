@@ -10,12 +10,14 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/gateway"
 	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/policy"
 )
 
@@ -33,15 +35,21 @@ type variant struct {
 }
 
 const (
-	head  = " HTTP/1.1\r\nHost: films.example\r\nUser-Agent: bench\r\nAccept: */*\r\n"
-	token = "gh_key_AAAAAAAAAAAAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBBBBBBBBBBB"
-	with  = "Authorization: Bearer " + token + "\r\n"
+	head        = " HTTP/1.1\r\nHost: films.example\r\nUser-Agent: bench\r\nAccept: */*\r\n"
+	staticToken = "gh_key_AAAAAAAAAAAAAAAAAAAAAAAAAABBBBBBBBBBBBBBBBBBBBBBBBBB"
+	with        = "Authorization: Bearer " + staticToken + "\r\n"
 
 	question = "GET /authz/nginx" + head + with + "X-Forwarded-Method: GET\r\nX-Forwarded-Host: films.example\r\nX-Forwarded-Uri: /films/7\r\n" +
 		"X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"
 )
 
-var variants = append([]variant{
+// allVariants returns everything that can be measured here and now.
+func allVariants() ([]variant, error) {
+	signed, err := jwtVariants()
+	return slices.Concat(ownVariants, signed, sessionVariants()), err
+}
+
+var ownVariants = []variant{
 	{"bare", "GET /films/7" + head + with + "\r\n", nil},
 	{"guard", "GET /films/7" + head + with + "\r\n", []string{"bare"}},
 	{"guard-denied", "GET /films/7" + head + "\r\n", []string{"bare"}},
@@ -50,7 +58,7 @@ var variants = append([]variant{
 	{"std-proxy", "GET /films/7" + head + with + "\r\n", []string{"bare"}},
 	{"proxy-open", "GET /public/7" + head + "\r\n", []string{"bare", "std-proxy"}},
 	{"proxy-auth", "GET /films/7" + head + with + "\r\n", []string{"bare", "std-proxy", "proxy-open"}},
-}, sessionVariants()...)
+}
 
 // serve answers as the variant says until the process ends. It prints its address.
 func serve(name string, out io.Writer) error {
@@ -71,11 +79,11 @@ func bare(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 // handlerOf builds a variant.
 func handlerOf(name string) (http.Handler, error) {
 	if kind, ok := strings.CutPrefix(name, "guard-"); ok && kind != "denied" {
-		g, err := newSessionGuard(kind)
+		g, err := guardOf(kind)
 		return g.Handler(http.HandlerFunc(bare)), err
 	}
 	if kind, ok := strings.CutPrefix(name, "authz-"); ok {
-		g, err := newSessionGuard(kind)
+		g, err := guardOf(kind)
 		if err != nil {
 			return nil, err
 		}
@@ -104,6 +112,14 @@ func handlerOf(name string) (http.Handler, error) {
 	return nil, fmt.Errorf("there is no variant %q", name)
 }
 
+// guardOf returns a guard over sessions of a kind of store, or over signed tokens.
+func guardOf(kind string) (*guard.Guard, error) {
+	if algorithm, ok := strings.CutPrefix(kind, signed); ok {
+		return newJWTGuard(keyring.Algorithm(algorithm))
+	}
+	return newSessionGuard(kind)
+}
+
 func forwardAuth(g *guard.Guard) (http.Handler, error) {
 	trusted, err := gateway.TrustProxies("127.0.0.1")
 	if err != nil {
@@ -127,7 +143,7 @@ func newTable(size int) (*policy.Table, error) {
 
 // newGuard returns a guard with so many rules and tokens.
 func newGuard(size int) (*guard.Guard, error) {
-	tokens := []carrier.StaticToken{{Name: "jack", Hash: carrier.HashToken(token), Roles: []string{"basic"}, Email: "jack@example.org", Kind: gatehouse.KindUser}}
+	tokens := []carrier.StaticToken{{Name: "jack", Hash: carrier.HashToken(staticToken), Roles: []string{"basic"}, Email: "jack@example.org", Kind: gatehouse.KindUser}}
 	for i := range size {
 		name := fmt.Sprintf("token%d", i)
 		tokens = append(tokens, carrier.StaticToken{Name: name, Hash: carrier.HashToken(name)})

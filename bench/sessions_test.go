@@ -119,7 +119,7 @@ func BenchmarkGuardOverhead(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			r := httptest.NewRequest("GET", "/films/7", nil)
 			if name == "token" {
-				r.Header.Set("Authorization", "Bearer "+token)
+				r.Header.Set("Authorization", "Bearer "+staticToken)
 			} else {
 				r.Header.Set("Cookie", "__Host-gatehouse="+secret)
 			}

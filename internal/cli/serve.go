@@ -48,7 +48,7 @@ func (c serveCommand) Run(p *program) error {
 	return newServer(src, set, p.now).run(p, func(s *server, addr net.Addr) {
 		cfg := s.house.Load().cfg
 		s.logger("server_logger").Info("listening", "url", urlOf(addr, cfg.Server.TLS.CertFile != ""), "config", src.name, "version", version())
-		if len(cfg.Server.HTTP.AllowedTokens) == 0 && !cfg.HasSessions() {
+		if len(cfg.Server.HTTP.AllowedTokens) == 0 && !cfg.HasSessions() && !cfg.HasTokens() {
 			s.logger("server_logger").Warn("no credential is valid: list tokens in server.http.allowed_tokens (gatehouse hash token makes one)")
 		}
 	})
