@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/keyring"
 )
 
-// DefaultCache is how many verified tokens a [Verifier] remembers unless it is told otherwise.
+// DefaultCache is how many verified tokens a [Verifier] remembers unless it is told otherwise. The fewest are 64.
 const DefaultCache = 10_000
 
 // cacheShards is how many parts a cache has, so that cores do not wait for one another.
@@ -21,7 +21,7 @@ type cached struct {
 	key      *keyring.Key
 }
 
-// A cache remembers verified tokens by the SHA-256 of the whole text, so that no two tokens share an entry. It never holds more than its size: what was not
+// A cache remembers verified tokens by the SHA-256 of the whole text, so that no two tokens share an entry. It never holds more than its size, 64 at least: what was not
 // asked for since half of that was added is forgotten. The nil cache is empty.
 type cache struct {
 	half  int // of a shard's entries
@@ -71,7 +71,7 @@ func (c *cache) put(key Key, v *cached) {
 	part := &c.parts[key[0]%cacheShards]
 	part.Lock()
 	defer part.Unlock()
-	if part.young == nil || len(part.young) >= c.half {
+	if part.young == nil || len(part.young) >= c.half && part.young[key] == nil {
 		part.old, part.young = part.young, make(map[Key]*cached, c.half)
 	}
 	part.young[key] = v

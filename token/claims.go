@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,8 @@ type Claims struct {
 	Scopes, Roles []string
 	// Email is the subject's verified address (email, with email_verified). Leave it out of tokens unless somebody needs it: whoever holds a token can read it.
 	Email string
-	// Custom are other claims, as encoding/json has them. None may have the name of one above, in any case.
+	// Custom are other claims, as encoding/json has them, except that a whole number that a float64 would change, beyond 2^53, is a json.Number. None may have the name of one
+	// above, in any case.
 	Custom map[string]any
 }
 
@@ -48,9 +50,13 @@ func isReserved(name string) bool {
 	return slices.ContainsFunc(reserved, func(r string) bool { return strings.EqualFold(r, name) })
 }
 
-// As returns the custom claims of c as a T, a struct with json tags. Members of T that have no claim stay zero. The error says which claim is no such thing.
+// As returns the custom claims of c as a T, a struct with json tags. Members of T that have no claim stay zero. The error says which claim is no such thing, or that the names of two
+// differ in case alone: encoding/json would take one for the other.
 func As[T any](c Claims) (T, error) {
 	var value T
+	if alike(c.Custom) {
+		return value, errors.New("token: the names of two claims differ in case alone")
+	}
 	text, err := json.Marshal(c.Custom)
 	if err == nil {
 		err = json.Unmarshal(text, &value)
@@ -61,20 +67,45 @@ func As[T any](c Claims) (T, error) {
 	return value, nil
 }
 
+// alike reports whether value has an object, at any depth, in which two names differ in case alone.
+func alike(value any) bool {
+	switch v := value.(type) {
+	case []any:
+		return slices.ContainsFunc(v, alike)
+	case map[string]any:
+		names := slices.Collect(maps.Keys(v))
+		for i, name := range names {
+			if alike(v[name]) || slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // CustomOf returns the claims that value, a struct with json tags or a map, consists of, for Claims.Custom. It is the reverse of [As].
 func CustomOf(value any) (map[string]any, error) {
 	text, err := json.Marshal(value)
 	if err != nil {
 		return nil, fmt.Errorf("token: %w", err)
 	}
-	var custom map[string]any
-	if err := json.Unmarshal(text, &custom); err != nil {
-		return nil, fmt.Errorf("token: %T is no set of claims: %w", value, err)
+	custom, ok := jsonOf(text).(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("token: %T is no set of claims", value)
 	}
 	return custom, nil
 }
 
-// checkTexts refuses what would come back as something else: JSON has no other text than UTF-8.
+// jsonOf returns what text, which encoding/json has written, means in a token; nil if it means nothing there.
+func jsonOf(text []byte) any {
+	value, ok := valueOf(string(text))
+	if !ok {
+		return nil
+	}
+	return value
+}
+
+// checkTexts refuses what would come back as something else: JSON has no other text than UTF-8, and scopes are a list with spaces in between.
 func (c Claims) checkTexts() error {
 	for _, text := range slices.Concat([]string{c.Subject, c.Session, c.Client, c.Email}, c.Audience, c.Scopes, c.Roles, c.Methods) {
 		if !utf8.ValidString(text) {
@@ -82,7 +113,7 @@ func (c Claims) checkTexts() error {
 		}
 	}
 	for _, scope := range c.Scopes {
-		if scope == "" || strings.ContainsAny(scope, " \"\\\t\r\n") {
+		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
 			return fmt.Errorf("token: %q is no scope (RFC 6749, section 3.3)", scope)
 		}
 	}
@@ -124,7 +155,27 @@ func (c Claims) payload() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("token: the custom claims are no JSON: %w", err)
 	}
+	if replaced(text) {
+		return nil, errors.New("token: a custom claim is not UTF-8")
+	}
+	if _, err := parseClaims(string(text)); err != nil { // whatever is wrong, it is not the token of whoever is asking
+		return nil, fmt.Errorf("token: nobody would take a token with these claims: %v", err)
+	}
 	return text, nil
+}
+
+// replaced reports whether encoding/json has put U+FFFD in the place of something that is not UTF-8: it writes it as an escape, and the character itself as it is.
+func replaced(text []byte) bool {
+	for {
+		i := bytes.Index(text, []byte(`\ufffd`))
+		if i < 0 {
+			return false
+		}
+		if slashes := i - len(bytes.TrimRight(text[:i], `\`)); slashes%2 == 0 {
+			return true
+		}
+		text = text[i+1:]
+	}
 }
 
 // audience is a text where there is one, as most verifiers expect it.
@@ -144,81 +195,105 @@ func quote(text string) string {
 }
 
 // parseClaims reads the payload of a JWT. The JSON types of registered claims are checked, whoever made the token.
-func parseClaims(payload []byte) (Claims, error) {
-	var c Claims
-	var unverified string // an address that the issuer does not vouch for
-	vouched := false
-	err := members(payload, func(name, value []byte) error {
-		ok := true
-		switch string(name) {
-		case "iss":
-			c.Issuer, ok = textOf(value)
-		case "sub":
-			c.Subject, ok = textOf(value)
-		case "aud":
-			c.Audience, ok = textsOf(value)
-			ok = ok && len(c.Audience) > 0
-		case "jti":
-			c.ID, ok = textOf(value)
-		case "sid":
-			c.Session, ok = textOf(value)
-		case "client_id":
-			c.Client, ok = textOf(value)
-		case "iat":
-			c.IssuedAt, ok = dateOf(value)
-		case "exp":
-			c.ExpiresAt, ok = dateOf(value)
-		case "nbf":
-			c.NotBefore, ok = dateOf(value)
-		case "auth_time":
-			c.AuthTime, ok = dateOf(value)
-		case "amr":
-			c.Methods, ok = textsOf(value)
-		case "roles":
-			c.Roles, ok = textsOf(value)
-		case "scope", "scp":
-			c.Scopes, ok = scopesOf(value)
-		case "email":
-			unverified, ok = textOf(value)
-		case "email_verified":
-			vouched = string(value) == "true"
-		default:
-			return c.custom(name, value)
-		}
-		if !ok {
-			return errForm("the claim " + string(name) + " is of the wrong type")
-		}
-		return nil
-	})
+func parseClaims(payload string) (Claims, error) {
+	var p claimsParser
+	err := members(payload, p.member)
 	if errors.Is(err, errJSON) {
 		return Claims{}, errForm("the claims are not strict JSON")
+	}
+	if err == nil {
+		err = p.finish()
 	}
 	if err != nil {
 		return Claims{}, err
 	}
-	if vouched {
-		c.Email = unverified
-	}
-	return c, nil
+	return p.Claims, nil
 }
 
-func (c *Claims) custom(name, value []byte) error {
-	var v any
-	if err := json.Unmarshal(value, &v); err != nil {
-		return errForm("a claim is out of range")
+// A claimsParser reads claims one by one.
+type claimsParser struct {
+	Claims
+	email      string   // an address that the issuer need not vouch for
+	vouched    bool     // it does
+	scope, scp []string // two names of the same
+}
+
+func (p *claimsParser) member(name, value string) error {
+	ok := true
+	switch name {
+	case "iss":
+		p.Issuer, ok = textOf(value)
+	case "sub":
+		p.Subject, ok = textOf(value)
+	case "aud":
+		p.Audience, ok = textsOf(value)
+		ok = ok && len(p.Audience) > 0
+	case "jti":
+		p.ID, ok = textOf(value)
+	case "sid":
+		p.Session, ok = textOf(value)
+	case "client_id":
+		p.Client, ok = textOf(value)
+	case "iat":
+		p.IssuedAt, ok = dateOf(value)
+	case "exp":
+		p.ExpiresAt, ok = dateOf(value)
+	case "nbf":
+		p.NotBefore, ok = dateOf(value)
+	case "auth_time":
+		p.AuthTime, ok = dateOf(value)
+	case "amr":
+		p.Methods, ok = textsOf(value)
+	case "roles":
+		p.Roles, ok = textsOf(value)
+	case "scope":
+		p.scope, ok = scopesOf(value)
+	case "scp":
+		p.scp, ok = scopesOf(value)
+	case "email":
+		p.email, ok = textOf(value)
+	case "email_verified":
+		p.vouched = value == "true"
+	default:
+		return p.custom(name, value)
 	}
-	if c.Custom == nil {
-		c.Custom = map[string]any{}
+	if !ok {
+		return errForm("the claim " + name + " is of the wrong type")
 	}
-	c.Custom[string(name)] = v
 	return nil
 }
 
-// scopesOf reads scopes as RFC 8693 has them, separated by spaces, or as a list, as others have them.
-func scopesOf(value []byte) ([]string, bool) {
+// finish decides what follows from several claims, in whichever order they came.
+func (p *claimsParser) finish() error {
+	if p.vouched {
+		p.Email = p.email
+	}
+	if p.scope != nil && p.scp != nil && !slices.Equal(p.scope, p.scp) {
+		return errForm("the claims scope and scp say different things")
+	}
+	if p.Scopes = p.scope; p.Scopes == nil {
+		p.Scopes = p.scp
+	}
+	return nil
+}
+
+func (p *claimsParser) custom(name, value string) error {
+	v, ok := valueOf(value)
+	if !ok {
+		return errForm("a claim is out of range")
+	}
+	if p.Custom == nil {
+		p.Custom = map[string]any{}
+	}
+	p.Custom[name] = v
+	return nil
+}
+
+// scopesOf reads scopes as RFC 8693 has them, separated by spaces and by nothing else, or as a list, as others have them.
+func scopesOf(value string) ([]string, bool) {
 	texts, ok := textsOf(value)
-	if ok && len(value) > 0 && value[0] == '"' {
-		texts = strings.Fields(texts[0])
+	if ok && value[0] == '"' {
+		texts = slices.DeleteFunc(strings.Split(texts[0], " "), func(one string) bool { return one == "" })
 	}
 	return texts, ok
 }
@@ -227,14 +302,14 @@ func scopesOf(value []byte) ([]string, bool) {
 const latest = 253402300799
 
 // dateOf reads a NumericDate (RFC 7519, section 2), which may have a fraction.
-func dateOf(value []byte) (time.Time, bool) {
-	if len(value) == 0 || value[0] == '-' || value[0] > '9' || value[0] == '"' {
+func dateOf(value string) (time.Time, bool) {
+	if value[0] < '0' || value[0] > '9' {
 		return time.Time{}, false
 	}
-	if whole, err := strconv.ParseInt(string(value), 10, 64); err == nil {
+	if whole, err := strconv.ParseInt(value, 10, 64); err == nil {
 		return time.Unix(whole, 0), whole <= latest
 	}
-	seconds, err := strconv.ParseFloat(string(value), 64)
+	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || seconds > latest {
 		return time.Time{}, false
 	}
@@ -254,4 +329,72 @@ func (c Claims) identity() gatehouse.Identity {
 		id = gatehouse.WithClaims(id, c.Custom)
 	}
 	return id
+}
+
+// missing returns the first of the required claims that c lacks, or "". A claim that is there and empty is not there.
+func missing(required []string, c *Claims) string {
+	for _, name := range required {
+		if !c.has(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// has reports whether the claim called name is there, and says something.
+func (c *Claims) has(name string) bool {
+	switch value := c.value(name).(type) {
+	case nil:
+		return false
+	case string:
+		return value != ""
+	case bool:
+		return value
+	case []string:
+		return len(value) > 0
+	case []any:
+		return len(value) > 0
+	case map[string]any:
+		return len(value) > 0
+	case time.Time:
+		return !value.IsZero()
+	}
+	return true
+}
+
+// value returns what the claim called name says, nil if it says nothing.
+func (c *Claims) value(name string) any {
+	switch name {
+	case "iss":
+		return c.Issuer
+	case "sub":
+		return c.Subject
+	case "aud":
+		return c.Audience
+	case "jti":
+		return c.ID
+	case "sid":
+		return c.Session
+	case "client_id":
+		return c.Client
+	case "iat":
+		return c.IssuedAt
+	case "exp":
+		return c.ExpiresAt
+	case "nbf":
+		return c.NotBefore
+	case "auth_time":
+		return c.AuthTime
+	case "amr":
+		return c.Methods
+	case "roles":
+		return c.Roles
+	case "scope", "scp":
+		return c.Scopes
+	case "email":
+		return c.Email
+	case "email_verified":
+		return c.Email != ""
+	}
+	return c.Custom[name]
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,7 +58,7 @@ type FamiliesConfig struct {
 	// Allow is asked at each renewal whether the subject may go on, and returns the claims of the new tokens: c, or with what has changed since. An error that
 	// wraps gatehouse.ErrCredential or gatehouse.ErrForbidden refuses; any other means that it could not be found out. Either way the refresh token is not used up. Nil: everybody may.
 	Allow func(ctx context.Context, c Claims) (Claims, error)
-	// Leeway is how far clocks may be apart, for refresh tokens that are JWTs. Zero means 30 s.
+	// Leeway is how far the clocks of processes that share the store may be apart. Zero means 30 s; negative, nothing.
 	Leeway time.Duration
 	// Logger gets what did not change an answer. Nil means slog.Default.
 	Logger *slog.Logger
@@ -109,6 +108,9 @@ func (c FamiliesConfig) defaults() FamiliesConfig {
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
 	}
+	if c.Leeway == 0 {
+		c.Leeway = DefaultLeeway
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -121,23 +123,23 @@ func (c FamiliesConfig) defaults() FamiliesConfig {
 // Purpose returns what the refresh tokens are good for.
 func (f *Families) Purpose() Purpose { return f.verifier.Purpose() }
 
-// Start begins a log-in: it makes the first refresh token and an access token, both of a new session. Session of c is ignored.
+// Start begins a log-in: it makes the first refresh token and an access token, both of a new session. Session, Audience and NotBefore of c are ignored.
 func (f *Families) Start(ctx context.Context, c Claims) (Pair, error) {
 	c.Session = newID()
 	now := f.c.Now()
 	start := f.c.Revocations.IssuedAt(c.Subject, now) // not before what was revoked a moment ago
-	next, rec, err := f.next(c, start, now)
+	next, rec, err := f.next(ctx, c, start, now)
 	if err != nil {
 		return Pair{}, err
 	}
 	if err := f.c.Store.Create(ctx, rec); err != nil {
 		return Pair{}, fmt.Errorf("token: %w", err)
 	}
-	return f.pair(ctx, c, next)
+	return f.pair(ctx, c, next, start)
 }
 
 // next makes a refresh token of a log-in that began at start, and its record.
-func (f *Families) next(c Claims, start, now time.Time) (Token, Record, error) {
+func (f *Families) next(ctx context.Context, c Claims, start, now time.Time) (Token, Record, error) {
 	p := f.Purpose()
 	end := start.Add(f.c.Absolute)
 	if idle := now.Add(f.c.Idle); idle.Before(end) {
@@ -153,29 +155,28 @@ func (f *Families) next(c Claims, start, now time.Time) (Token, Record, error) {
 	if p.Form == JWT {
 		bare := r
 		bare.Custom, bare.Email = nil, "" // what is in the record need not travel
-		if t, err = f.refresh.signed(bare); err != nil {
+		if t, err = f.refresh.signed(ctx, bare); err != nil {
 			return Token{}, Record{}, err
 		}
 	}
-	rec, err := recordOf(t.Text.Reveal(), r, 0)
+	rec, err := recordOf(t.Text.Reveal(), r, 0, start)
 	if err != nil {
 		return Token{}, Record{}, err
 	}
 	rec.Family = c.Session
-	var b body
-	if err := json.Unmarshal(rec.Body, &b); err != nil {
-		return Token{}, Record{}, err
-	}
-	b.Start = start.UnixMilli()
-	rec.Body, err = json.Marshal(b)
 	rec.Expires = start.Add(f.c.Absolute + recordMargin) // for as long as the family may live: its reuse is to be noticed
-	return t, rec, err
+	return t, rec, nil
 }
 
-// pair mints the access token that belongs to a refresh token. An access token never outlives the refresh token by more than its own time.
-func (f *Families) pair(ctx context.Context, c Claims, refresh Token) (Pair, error) {
+// pair mints the access token that belongs to a refresh token of a log-in that began at start, and makes sure that the log-in was not ended meanwhile: what was revoked since must not get a
+// token that says that it was issued after. An access token never outlives the refresh token by more than its own time.
+func (f *Families) pair(ctx context.Context, c Claims, refresh Token, start time.Time) (Pair, error) {
+	c.Audience, c.NotBefore = nil, time.Time{} // which are those of the access token's own purpose
 	access, err := f.c.Access.Mint(ctx, c)
 	if err != nil {
+		return Pair{}, err
+	}
+	if err := f.c.Revocations.Check(revoke.Claim{Session: c.Session, Subject: c.Subject, Issued: start}); err != nil {
 		return Pair{}, err
 	}
 	return Pair{access, refresh}, nil
@@ -186,6 +187,7 @@ type member struct {
 	rec    Record
 	claims Claims
 	start  time.Time
+	key    string // what has signed it, if it is a JWT
 }
 
 // find returns the record of a refresh token, which may have been used, or have expired.
@@ -197,10 +199,13 @@ func (f *Families) find(ctx context.Context, text string) (member, error) {
 	if p.Form == Opaque && !isOpaque(p.Name, text) {
 		return member{}, errForm("not a refresh token")
 	}
-	if p.Form == JWT {
-		if _, err := f.verifier.verified(ctx, text, false); err != nil {
+	key := ""
+	if p.Form == JWT { // whether its time is over is judged by the record: a used one that comes back is noticed however late
+		signer, err := f.verifier.signedBy(ctx, text)
+		if err != nil {
 			return member{}, err
 		}
+		key = signer.ID()
 	}
 	rec, err := f.c.Store.Get(ctx, keyOf(text))
 	if err != nil {
@@ -213,7 +218,7 @@ func (f *Families) find(ctx context.Context, text string) (member, error) {
 	if rec.Purpose != p.Name || rec.Family == "" || rec.Family != c.Session {
 		return member{}, ErrPurpose
 	}
-	return member{rec, c, time.UnixMilli(b.Start)}, nil
+	return member{rec, c, time.UnixMilli(b.Start), key}, nil
 }
 
 // judge says whether a refresh token counts, apart from whether it was used.
@@ -222,11 +227,11 @@ func (f *Families) judge(m member) error {
 	if !now.Before(m.claims.ExpiresAt) || !now.Before(m.start.Add(f.c.Absolute)) {
 		return ErrExpired
 	}
-	if err := f.verifier.checkOwn(m.claims); err != nil {
+	if err := f.verifier.checkOwn(&m.claims); err != nil {
 		return err
 	}
 	// A family lives as long as its first token would: it began then, whenever this token was made.
-	return f.c.Revocations.Check(revoke.Claim{Token: m.claims.ID, Session: m.rec.Family, Subject: m.claims.Subject, Issued: m.start})
+	return f.c.Revocations.Check(revoke.Claim{Token: m.claims.ID, Session: m.rec.Family, Subject: m.claims.Subject, Key: m.key, Issued: m.start})
 }
 
 // Verify returns what a refresh token says, if it would be renewed now. It does not use it. For errors see [Verifier.Verify].
@@ -278,7 +283,7 @@ func (f *Families) Refresh(ctx context.Context, text string) (Pair, error) {
 		return Pair{}, err
 	}
 	now := f.c.Now()
-	next, rec, err := f.next(c, m.start, now)
+	next, rec, err := f.next(ctx, c, m.start, now)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -294,7 +299,7 @@ func (f *Families) Refresh(ctx context.Context, text string) (Pair, error) {
 	case err != nil:
 		return Pair{}, storeError(err)
 	}
-	return f.give(ctx, c, next)
+	return f.give(ctx, c, next, m.start)
 }
 
 // allowed asks Config.Allow. Whatever it returns, the log-in stays the same subject's, session and client.
@@ -315,27 +320,22 @@ func (f *Families) allowed(ctx context.Context, c Claims) (_ Claims, err error) 
 	return now, nil
 }
 
-// give mints the access token of a renewal, and makes sure that the log-in was not ended while it was renewed: what was revoked since must not get a token that says
-// that it was issued after.
-func (f *Families) give(ctx context.Context, c Claims, next Token) (Pair, error) {
-	c.ID, c.Key, c.Audience, c.NotBefore = "", "", nil, time.Time{}
-	pair, err := f.pair(ctx, c, next)
+// give answers a renewal, unless the log-in was ended while it was renewed.
+func (f *Families) give(ctx context.Context, c Claims, next Token, start time.Time) (Pair, error) {
+	pair, err := f.pair(ctx, c, next, start)
 	if err != nil {
 		return Pair{}, err
 	}
 	if _, err := f.c.Store.Get(ctx, keyOf(next.Text.Reveal())); err != nil {
 		return Pair{}, storeError(err)
 	}
-	if err := f.c.Revocations.Check(revoke.Claim{Session: c.Session, Subject: c.Subject, Issued: pair.Access.Claims.IssuedAt}); err != nil {
-		return Pair{}, err
-	}
 	return pair, nil
 }
 
 // again answers a refresh token that was used.
 func (f *Families) again(ctx context.Context, text string, m member) (Pair, error) {
-	now := f.c.Now()
-	if age := now.Sub(m.rec.Used); f.c.Grace > 0 && age <= f.c.Grace {
+	// Another process, whose clock is ahead, may have used it in the future.
+	if age := f.c.Now().Sub(m.rec.Used); f.c.Grace > 0 && age <= f.c.Grace && age >= -max(f.c.Leeway, 0) {
 		next, err := f.c.Store.Get(ctx, m.rec.Next)
 		if err != nil {
 			return Pair{}, storeError(err)
@@ -361,13 +361,15 @@ func (f *Families) repeat(ctx context.Context, text string, m member, rec Record
 	if err != nil {
 		return Pair{}, err
 	}
-	if err := f.judge(member{rec, c, time.UnixMilli(b.Start)}); err != nil {
+	start := time.UnixMilli(b.Start)
+	if err := f.judge(member{rec, c, start, m.key}); err != nil {
 		return Pair{}, err
 	}
+	said := Token{gatehouse.NewSecret(successor), c}
 	if c, err = f.allowed(ctx, c); err != nil {
 		return Pair{}, err
 	}
-	return f.give(ctx, c, Token{gatehouse.NewSecret(successor), c})
+	return f.give(ctx, c, said, start)
 }
 
 // End ends the log-in of the session called sid: its access tokens are revoked first, then its refresh tokens are removed. It is no error if there is none. When it returns nil,
@@ -376,14 +378,18 @@ func (f *Families) End(ctx context.Context, sid string) error {
 	if sid == "" {
 		return nil
 	}
-	until := f.c.Now().Add(max(f.c.Absolute, f.c.Access.Purpose().MaxTTL) + recordMargin)
-	if err := f.c.Revocations.RevokeSession(ctx, sid, until); err != nil {
+	if err := f.c.Revocations.RevokeSession(ctx, sid, f.over()); err != nil {
 		return err
 	}
 	if err := f.c.Store.Delete(ctx, Key{}, sid); err != nil {
 		return fmt.Errorf("token: %w", err)
 	}
 	return nil
+}
+
+// over returns when nothing of a log-in that ends now can be valid any more.
+func (f *Families) over() time.Time {
+	return f.c.Now().Add(max(f.c.Absolute, f.c.Access.Purpose().MaxTTL) + recordMargin)
 }
 
 // EndSubject ends every log-in of subject, and revokes every token that was issued to it until now.
@@ -393,7 +399,7 @@ func (f *Families) EndSubject(ctx context.Context, subject string) error {
 	}
 	families, err := f.c.Store.DeleteSubject(ctx, subject, f.Purpose().Name)
 	for _, sid := range families { // a token of one that was minted while this went on may say a later time
-		err = errors.Join(err, f.c.Revocations.RevokeSession(ctx, sid, f.c.Now().Add(f.c.Access.Purpose().MaxTTL+recordMargin)))
+		err = errors.Join(err, f.c.Revocations.RevokeSession(ctx, sid, f.over()))
 	}
 	if err != nil {
 		return fmt.Errorf("token: %w", err)

@@ -2,12 +2,15 @@ package token
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -24,17 +27,18 @@ type ForeignConfig struct {
 	Algorithms []keyring.Algorithm
 	// Keys are the issuer's, at most [MaxTries] of them (keyring.Static). A token need not name one of them.
 	Keys *keyring.Ring
-	// JWKSURL is where the issuer publishes its keys, if Keys is nil: https, or http on this machine. A token must name one of them if there are several.
+	// JWKSURL is where the issuer publishes its keys, if Keys is nil: https, or http on this machine. A token must name one of them if there are several for its algorithm.
 	JWKSURL string
-	// Transport is how the keys are fetched. Nil means one that goes nowhere but to the host of JWKSURL.
+	// Transport is how the keys are fetched. Nil means one that goes nowhere but to the host of JWKSURL, or to the proxy that the environment names.
 	Transport http.RoundTripper
 	// Issuer and Audience are what a token must say, if they are given. Without Audience, tokens that are meant for others count here: give one wherever the
-	// issuer writes it.
+	// issuer writes it. Without Issuer, what a client says of itself (RFC 7523) is no token.
 	Issuer   string
 	Audience []string
 	// SubjectClaim says who the subject is; empty means sub. RoleClaim says which roles it has, as a text or a list; empty means roles.
 	SubjectClaim, RoleClaim string
-	// Required are claims that a token must have, and with which value; nil means any but none, an empty text, or false.
+	// Required are claims that a token must have, and with which value, as encoding/json would write it; nil means any but none, false, or something empty. Of a claim that is a list
+	// of texts, such as aud or scope, the value is one that must be in it.
 	Required map[string]any
 	// Revocations says what was revoked; [revoke.None] if nothing can be. Required.
 	Revocations revoke.Checker
@@ -68,7 +72,11 @@ func NewForeign(c ForeignConfig) (*Verifier, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.Algorithms, c.Audience = slices.Clone(c.Algorithms), slices.Clone(c.Audience)
 	keys, err := foreignKeys(c)
+	if err == nil {
+		c.Required, err = requirements(c.Required)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("token: foreign tokens: %w", err)
 	}
@@ -115,18 +123,61 @@ func foreignKeys(c ForeignConfig) (keySource, error) {
 // givenKeys are the keys of a profile. They have no names that the issuer knows, unless they come from its key set.
 type givenKeys struct{ ring *keyring.Ring }
 
-func (g givenKeys) find(ctx context.Context, h header) ([]*keyring.Key, error) {
+func (g givenKeys) find(_ context.Context, h header) ([]*keyring.Key, error) {
 	all := g.ring.All()
 	for _, key := range all {
 		if h.Key != "" && key.ID() == h.Key {
 			return []*keyring.Key{key}, nil
 		}
 	}
-	return all, nil
+	return all[:min(len(all), MaxTries)], nil
 }
 
-func (g givenKeys) live(_ context.Context, key *keyring.Key) bool {
-	return slices.Contains(g.ring.All(), key)
+func (g givenKeys) live(_ context.Context, key *keyring.Key) (bool, error) {
+	return slices.Contains(g.ring.All(), key), nil
+}
+
+// requirements returns what tokens must say, as it is when it comes out of one.
+func requirements(required map[string]any) (map[string]any, error) {
+	made := map[string]any{}
+	for name, want := range required {
+		if _, isTime := new(Claims).value(name).(time.Time); isTime && want != nil {
+			return nil, fmt.Errorf("the claim %q is a time: it can be required, but not which one", name)
+		}
+		if want != nil {
+			text, err := json.Marshal(want)
+			if want = jsonOf(text); err != nil || want == nil {
+				return nil, fmt.Errorf("the claim %q cannot be required to have a value that JSON has not", name)
+			}
+		}
+		made[name] = want
+	}
+	return made, nil
+}
+
+// concerns says whether a token can be one of the profile, by what anybody can see of it, so that nobody's keys are asked for because of a token that is somebody else's.
+func (f *foreign) concerns(t *jws) error {
+	if !anyType(t.Type) {
+		return ErrPurpose // a log-out token, a proof, another purpose's
+	}
+	if f.Issuer == "" {
+		return nil
+	}
+	mine := false
+	err := members(t.payload, func(name, value string) error {
+		if name == "iss" {
+			text, _ := textOf(value)
+			mine = text == f.Issuer
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return errForm("the claims are not strict JSON")
+	case !mine:
+		return ErrIssuer
+	}
+	return nil
 }
 
 // check checks what the profile wants, and brings the claims into the form of our own.
@@ -140,6 +191,9 @@ func (f *foreign) check(c *Claims) error {
 	if len(f.Audience) > 0 && !intersect(c.Audience, f.Audience) {
 		return ErrAudience
 	}
+	if f.Issuer == "" && c.Issuer != "" && c.Issuer == c.Subject {
+		return ErrPurpose // it says who its signer is, and nothing about what may be done with it
+	}
 	for name, want := range f.Required {
 		if !c.says(name, want) {
 			return fmt.Errorf("%w: its claim %q is not what it must be", ErrInvalid, name)
@@ -149,53 +203,61 @@ func (f *foreign) check(c *Claims) error {
 }
 
 // says reports whether the claim called name is there, and has the value want if that is not nil.
-func (c Claims) says(name string, want any) bool {
+func (c *Claims) says(name string, want any) bool {
 	if want == nil {
 		return c.has(name)
 	}
-	got, ok := c.Custom[name]
-	switch name {
-	case "iss":
-		got, ok = c.Issuer, true
-	case "sub":
-		got, ok = c.Subject, true
-	case "client_id":
-		got, ok = c.Client, true
+	got := c.value(name)
+	if list, ok := got.([]string); ok {
+		text, ok := want.(string)
+		return ok && slices.Contains(list, text)
 	}
-	if number, isInt := want.(int); isInt {
-		want = float64(number)
-	}
-	return ok && reflect.DeepEqual(got, want)
+	return reflect.DeepEqual(got, want)
 }
 
 // translate moves the profile's claims to where ours are. A subject that is a number becomes its text, as long as it is a whole one.
 func (f *foreign) translate(c *Claims) error {
-	if f.SubjectClaim != "sub" {
-		c.Subject = ""
-		switch value := c.Custom[f.SubjectClaim].(type) {
-		case string:
-			c.Subject = value
-		case float64:
-			if value == float64(int64(value)) && value >= 0 && value < 1<<53 {
-				c.Subject = fmt.Sprint(int64(value))
-			}
-		}
-	}
-	if c.Subject == "" || len(c.Subject) > 1024 {
+	subject, roles := subjectOf(c.value(f.SubjectClaim)), rolesOf(c.value(f.RoleClaim))
+	if subject == "" || len(subject) > 1024 {
 		return fmt.Errorf("%w: its claim %q names no subject", ErrInvalid, f.SubjectClaim)
 	}
-	if f.RoleClaim != "roles" {
-		c.Roles = nil
-		switch value := c.Custom[f.RoleClaim].(type) {
-		case string:
-			c.Roles = []string{value}
-		case []any:
-			for _, one := range value {
-				if text, ok := one.(string); ok {
-					c.Roles = append(c.Roles, text)
-				}
+	c.Subject, c.Roles = subject, roles
+	return nil
+}
+
+func subjectOf(value any) string {
+	switch value := value.(type) {
+	case string:
+		return value
+	case json.Number:
+		if value[0] != '-' {
+			return string(value)
+		}
+	case float64:
+		if value == math.Trunc(value) && value >= 0 && value < 1<<53 {
+			return strconv.FormatInt(int64(value), 10)
+		}
+	}
+	return ""
+}
+
+// rolesOf returns the roles in a claim that is a text or a list. What is no text in it is no role.
+func rolesOf(value any) []string {
+	switch value := value.(type) {
+	case string:
+		if value != "" {
+			return []string{value}
+		}
+	case []string:
+		return value
+	case []any:
+		var roles []string
+		for _, one := range value {
+			if text, ok := one.(string); ok {
+				roles = append(roles, text)
 			}
 		}
+		return roles
 	}
 	return nil
 }

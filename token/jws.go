@@ -25,13 +25,16 @@ type header struct {
 // A jws is a compact JWS that was taken apart. Nothing in it has been verified.
 type jws struct {
 	header
-	signed    string // what the signature is about
-	payload   []byte
+	signed    []byte // what the signature is about
+	payload   string
 	signature []byte
 }
 
 // errForm says what is wrong with the form of a token. It never repeats the token.
 func errForm(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
+
+// errUnsigned: the token has the form of one, but for the signature, as with the algorithm "none" (RFC 7519, section 6).
+var errUnsigned = errForm("it is not signed")
 
 // parse takes a compact JWS apart (RFC 7515, section 7.1). The JSON serialisations are refused, as are JWEs, which have five parts.
 func parse(text string) (jws, error) {
@@ -39,35 +42,50 @@ func parse(text string) (jws, error) {
 	if err != nil {
 		return jws{}, err
 	}
-	t := jws{signed: text[:len(head)+1+len(payload)]}
+	var t jws
 	if t.header, err = parseHeader(head); err != nil {
 		return jws{}, err
 	}
 	if t.payload, err = decode(payload); err != nil {
 		return jws{}, err
 	}
-	t.signature, err = decode(signature)
-	return t, err
+	if signature == "" {
+		return jws{}, errUnsigned
+	}
+	size := len(head) + 1 + len(payload)
+	both := append(make([]byte, 0, len(text)), text[:size]...) // and the signature behind
+	if both, err = appendDecoded(both, signature); err != nil {
+		return jws{}, err
+	}
+	t.signed, t.signature = both[:size:size], both[size:]
+	return t, nil
 }
 
-// split returns the three parts of a token.
+// split returns the three parts of a token. The last one may be empty.
 func split(text string) (head, payload, signature string, err error) {
 	if len(text) > MaxSize {
 		return "", "", "", errForm("longer than 8 KiB")
 	}
 	first := strings.IndexByte(text, '.')
 	last := strings.LastIndexByte(text, '.')
-	if first <= 0 || last <= first+1 || last == len(text)-1 || strings.IndexByte(text[first+1:last], '.') >= 0 {
+	if first <= 0 || last <= first+1 || strings.IndexByte(text[first+1:last], '.') >= 0 {
 		return "", "", "", errForm("not three parts")
 	}
 	return text[:first], text[first+1 : last], text[last+1:], nil
 }
 
-func decode(part string) ([]byte, error) {
-	if strings.ContainsAny(part, "\r\n") { // which encoding/base64 skips
+// decode returns what a part of a token says.
+func decode(part string) (string, error) {
+	var buffer [1 << 10]byte // so that usual ones are copied once only
+	data, err := appendDecoded(buffer[:0], part)
+	return string(data), err
+}
+
+func appendDecoded(dst []byte, part string) ([]byte, error) {
+	if strings.IndexByte(part, '\n') >= 0 || strings.IndexByte(part, '\r') >= 0 { // which encoding/base64 skips
 		return nil, errForm("a part is not base64url")
 	}
-	data, err := base64url.DecodeString(part)
+	data, err := base64url.AppendDecode(dst, []byte(part))
 	if err != nil {
 		return nil, errForm("a part is not base64url")
 	}
@@ -81,15 +99,14 @@ func parseHeader(part string) (h header, err error) {
 	if err != nil {
 		return header{}, err
 	}
-	err = members(data, func(name, value []byte) error {
-		var ok = true
-		switch string(name) {
+	err = members(data, func(name, value string) error {
+		ok := true
+		var text string
+		switch name {
 		case "alg":
-			var text string
 			text, ok = textOf(value)
 			h.Algorithm = keyring.Algorithm(text)
 		case "typ":
-			var text string
 			text, ok = textOf(value)
 			h.Type = typeName(text)
 		case "kid":
@@ -113,8 +130,12 @@ func parseHeader(part string) (h header, err error) {
 	return h, nil
 }
 
-// typeName returns a media type in the short form that RFC 7515, section 4.1.9, recommends. Types are the same in any case.
+// typeName returns a media type in the short form that RFC 7515, section 4.1.9, recommends. Types are the same in any case; what is not ASCII is no type, and stays as it is, since letters
+// from elsewhere may become ASCII in lower case.
 func typeName(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r >= 0x80 }) >= 0 {
+		return text
+	}
 	name := strings.ToLower(text)
 	if short, ok := strings.CutPrefix(name, "application/"); ok && !strings.Contains(short, "/") {
 		return short
@@ -123,11 +144,11 @@ func typeName(text string) string {
 }
 
 // verify checks the signature with key, whose algorithm the header must name: the key says how it is used, never the token.
-func (t jws) verify(key *keyring.Key) error {
+func (t *jws) verify(key *keyring.Key) error {
 	if t.Algorithm != key.Algorithm() {
 		return fmt.Errorf("%w: the algorithm is not the key's", ErrInvalid)
 	}
-	if err := key.Verify([]byte(t.signed), t.signature); err != nil {
+	if err := key.Verify(t.signed, t.signature); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
@@ -136,7 +157,7 @@ func (t jws) verify(key *keyring.Key) error {
 // sign returns the compact JWS of payload.
 func sign(key *keyring.Key, typ string, payload []byte) (string, error) {
 	head := `{"alg":"` + string(key.Algorithm()) + `","kid":` + quote(key.ID()) + `,"typ":` + quote(typ) + `}`
-	text := make([]byte, 0, 64+2*len(payload))
+	text := make([]byte, 0, 256+2*len(payload))
 	text = base64url.AppendEncode(text, []byte(head))
 	text = append(text, '.')
 	text = base64url.AppendEncode(text, payload)

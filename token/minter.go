@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ type MinterConfig struct {
 	Issuer string
 	// Purpose is what the tokens are good for. Required.
 	Purpose Purpose
-	// Ring signs, for tokens of the form JWT: a ring for this purpose alone. Its Config.Lifetime must be at least the purpose's MaxTTL.
+	// Ring signs, for tokens of the form JWT: a ring for this purpose alone. Its Config.Lifetime must be at least the purpose's MaxTTL: nothing would verify a token to its end otherwise.
 	Ring *keyring.Ring
 	// Store keeps tokens of the form Opaque.
 	Store Store
@@ -57,6 +58,10 @@ func NewMinter(c MinterConfig) (*Minter, error) {
 		err = errors.New("there is no key ring to sign with")
 	case c.Purpose.Form == Opaque && c.Store == nil:
 		err = errors.New("there is no store to keep tokens in")
+	case c.Purpose.Form == JWT && c.Ring.Lifetime() < c.Purpose.MaxTTL:
+		err = fmt.Errorf("tokens may live for %v, and the keys of the ring %q verify for %v only: raise its Lifetime", c.Purpose.MaxTTL, c.Ring.Name(), c.Ring.Lifetime())
+	case c.Purpose.Form == JWT && c.Ring.Algorithm() == keyring.A256GCM:
+		err = fmt.Errorf("the keys of the ring %q seal, and do not sign", c.Ring.Name())
 	default:
 		err = checkMap(c.Map)
 	}
@@ -66,6 +71,7 @@ func NewMinter(c MinterConfig) (*Minter, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.Map = maps.Clone(c.Map)
 	return &Minter{c}, nil
 }
 
@@ -87,8 +93,9 @@ func (m *Minter) Purpose() Purpose { return m.MinterConfig.Purpose }
 
 // mintOptions are what one token has of its own.
 type mintOptions struct {
-	ttl  time.Duration
-	uses int
+	ttl     time.Duration
+	uses    int
+	limited bool // uses was given
 }
 
 // A MintOption changes one token.
@@ -97,8 +104,8 @@ type MintOption func(*mintOptions)
 // TTL makes a token that is valid for d instead of the purpose's TTL: at least a second, at most the purpose's MaxTTL.
 func TTL(d time.Duration) MintOption { return func(o *mintOptions) { o.ttl = d } }
 
-// Uses makes an opaque token that may be used n times, at most as often as the purpose says.
-func Uses(n int) MintOption { return func(o *mintOptions) { o.uses = n } }
+// Uses makes an opaque token that may be used n times: once at least, and at most as often as the purpose says.
+func Uses(n int) MintOption { return func(o *mintOptions) { o.uses, o.limited = n, true } }
 
 // ErrTTL: a token was to live longer than its purpose allows, or not at all.
 var ErrTTL = errors.New("token: no such time to live")
@@ -119,10 +126,10 @@ func (m *Minter) Mint(ctx context.Context, c Claims, options ...MintOption) (Tok
 	if m.MinterConfig.Purpose.Form == Opaque {
 		return mintOpaque(ctx, m, c, o)
 	}
-	if o.uses != 0 {
+	if o.limited {
 		return Token{}, errors.New("token: only opaque tokens have their uses counted")
 	}
-	return m.signed(c)
+	return m.signed(ctx, c)
 }
 
 // fill gives c what the minter has to say.
@@ -137,9 +144,15 @@ func (m *Minter) fill(c Claims, o mintOptions) (Claims, error) {
 	now := m.Now()
 	c.Purpose, c.Issuer, c.ID = p.Name, m.Issuer, newID()
 	c.IssuedAt = m.Revocations.IssuedAt(c.Subject, now)
-	c.ExpiresAt = now.Truncate(time.Second).Add(o.ttl)
+	c.ExpiresAt = now.Add(o.ttl).Truncate(time.Second)
 	if p.Delay > 0 {
-		c.NotBefore = now.Truncate(time.Second).Add(p.Delay)
+		c.NotBefore = now.Add(p.Delay)
+	}
+	if !c.NotBefore.IsZero() {
+		c.NotBefore = c.NotBefore.Add(time.Second - 1).Truncate(time.Second) // not a moment earlier
+	}
+	if !c.NotBefore.Before(c.ExpiresAt) {
+		return Claims{}, fmt.Errorf("%w: it would expire before it is valid", ErrTTL)
 	}
 	if len(c.Audience) == 0 {
 		c.Audience = p.Audience
@@ -148,12 +161,12 @@ func (m *Minter) fill(c Claims, o mintOptions) (Claims, error) {
 		c.Session = c.ID
 	}
 	for name, what := range m.Map {
-		if err := m.addMapped(&c, name, what); err != nil {
+		if err := addMapped(&c, name, what); err != nil {
 			return Claims{}, err
 		}
 	}
-	if err := missing(p.Required, c); err != nil {
-		return Claims{}, err
+	if name := missing(p.Required, &c); name != "" {
+		return Claims{}, fmt.Errorf("token: the purpose %s requires the claim %q", p.Name, name)
 	}
 	return c, c.checkTexts()
 }
@@ -161,13 +174,13 @@ func (m *Minter) fill(c Claims, o mintOptions) (Claims, error) {
 // newID returns an id of 128 random bits.
 func newID() string { return strings.ToLower(rand.Text()) }
 
-// addMapped adds one claim of Config.Map, which no custom claim may contradict.
-func (m *Minter) addMapped(c *Claims, name, what string) error {
-	if _, taken := c.Custom[name]; taken {
-		return fmt.Errorf("token: the claim %q is given by the configuration and cannot be set", name)
-	}
+// addMapped adds one claim of Config.Map, which no custom claim may contradict, in any case.
+func addMapped(c *Claims, name, what string) error {
 	custom := make(map[string]any, len(c.Custom)+1)
 	for k, v := range c.Custom {
+		if strings.EqualFold(k, name) {
+			return fmt.Errorf("token: the claim %q is given by the configuration and cannot be set", name)
+		}
 		custom[k] = v
 	}
 	switch {
@@ -190,55 +203,26 @@ func (m *Minter) addMapped(c *Claims, name, what string) error {
 	return nil
 }
 
-// missing says which of the required claims c lacks. A claim that is there and empty is not there.
-func missing(required []string, c Claims) error {
-	for _, name := range required {
-		if !c.has(name) {
-			return fmt.Errorf("%w: it has no claim %q", ErrInvalid, name)
+// signer returns the key that signs. A key that was retired in an emergency is in the list of revocations at once, and the ring hears of it some seconds later: nobody would take what the
+// old key signs meanwhile, so that the ring is read then.
+func (m *Minter) signer(ctx context.Context, issued time.Time) (*keyring.Key, error) {
+	for again := false; ; again = true {
+		key, err := m.Ring.Signer()
+		if err != nil || !errors.Is(m.Revocations.Check(revoke.Claim{Key: key.ID(), Issued: issued}), revoke.ErrRevoked) {
+			return key, err
+		}
+		if again {
+			return nil, fmt.Errorf("%w: the key %q of the ring %q was revoked and signs still: retire it", gatehouse.ErrUnavailable, key.ID(), m.Ring.Name())
+		}
+		if err := m.Ring.Load(ctx); err != nil {
+			return nil, err
 		}
 	}
-	return nil
-}
-
-// has reports whether the claim called name is there, and says something.
-func (c Claims) has(name string) bool {
-	switch name {
-	case "iss":
-		return c.Issuer != ""
-	case "sub":
-		return c.Subject != ""
-	case "aud":
-		return len(c.Audience) > 0
-	case "jti":
-		return c.ID != ""
-	case "sid":
-		return c.Session != ""
-	case "client_id":
-		return c.Client != ""
-	case "iat":
-		return !c.IssuedAt.IsZero()
-	case "exp":
-		return !c.ExpiresAt.IsZero()
-	case "nbf":
-		return !c.NotBefore.IsZero()
-	case "auth_time":
-		return !c.AuthTime.IsZero()
-	case "amr":
-		return len(c.Methods) > 0
-	case "roles":
-		return len(c.Roles) > 0
-	case "scope", "scp":
-		return len(c.Scopes) > 0
-	case "email":
-		return c.Email != ""
-	}
-	value, ok := c.Custom[name]
-	return ok && value != nil && value != "" && value != false
 }
 
 // signed returns c as a JWT.
-func (m *Minter) signed(c Claims) (Token, error) {
-	key, err := m.Ring.Signer()
+func (m *Minter) signed(ctx context.Context, c Claims) (Token, error) {
+	key, err := m.signer(ctx, c.IssuedAt)
 	if err != nil {
 		return Token{}, fmt.Errorf("token: %w", err)
 	}

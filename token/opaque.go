@@ -47,21 +47,24 @@ func isOpaque(purpose, text string) bool {
 
 // A body is what [Record.Body] holds. Fields may be added; none may change its meaning, since old records stay.
 type body struct {
-	Claims  json.RawMessage `json:"claims"`          // the payload of a JWT
-	Expires int64           `json:"expires"`         // ms; the record stays longer, so that what has expired is told from what is unknown
-	Start   int64           `json:"start,omitempty"` // ms; of a refresh token: when the log-in began
+	Claims json.RawMessage `json:"claims"`          // the payload of a JWT
+	Start  int64           `json:"start,omitempty"` // ms; of a refresh token: when the log-in began
 }
 
-// recordMargin is how much longer than its token a record is kept.
+// recordMargin is how much longer than its token a record is kept, so that what has expired is told from what is unknown.
 const recordMargin = time.Hour
 
-// record returns the record of a token. Opaque tokens keep the precision of milliseconds, which claims have not.
-func recordOf(text string, c Claims, uses int) (Record, error) {
+// recordOf returns the record of a token. No uses means any number. start is when the log-in of a refresh token began, else zero.
+func recordOf(text string, c Claims, uses int, start time.Time) (Record, error) {
 	payload, err := c.payload()
 	if err != nil {
 		return Record{}, err
 	}
-	text2, err := json.Marshal(body{Claims: payload, Expires: c.ExpiresAt.UnixMilli()})
+	b := body{Claims: payload}
+	if !start.IsZero() {
+		b.Start = start.UnixMilli()
+	}
+	written, err := json.Marshal(b)
 	if err != nil {
 		return Record{}, fmt.Errorf("token: %w", err)
 	}
@@ -69,7 +72,7 @@ func recordOf(text string, c Claims, uses int) (Record, error) {
 	if uses > 0 {
 		left = uses
 	}
-	return Record{Key: keyOf(text), ID: c.ID, Purpose: c.Purpose, Subject: c.Subject, Expires: c.ExpiresAt.Add(recordMargin), Left: left, Body: text2}, nil
+	return Record{Key: keyOf(text), ID: c.ID, Purpose: c.Purpose, Subject: c.Subject, Expires: c.ExpiresAt.Add(recordMargin), Left: left, Body: written}, nil
 }
 
 // claimsOf returns the claims in a record.
@@ -78,7 +81,7 @@ func claimsOf(rec Record) (Claims, body, error) {
 	if err := json.Unmarshal(rec.Body, &b); err != nil {
 		return Claims{}, body{}, fmt.Errorf("token: the record of a token is damaged: %w", err)
 	}
-	c, err := parseClaims(b.Claims)
+	c, err := parseClaims(string(b.Claims))
 	if err != nil || c.ID != rec.ID || c.Subject != rec.Subject {
 		return Claims{}, body{}, errors.New("token: the record of a token is damaged")
 	}
@@ -89,14 +92,14 @@ func claimsOf(rec Record) (Claims, body, error) {
 // mintOpaque makes a token that m's store knows.
 func mintOpaque(ctx context.Context, m *Minter, c Claims, o mintOptions) (Token, error) {
 	uses := m.MinterConfig.Purpose.MaxUses
-	switch {
-	case o.uses < 0 || uses > 0 && o.uses > uses:
-		return Token{}, fmt.Errorf("token: %d uses, where at most %d are allowed for the purpose %s", o.uses, uses, c.Purpose)
-	case o.uses > 0:
+	if o.limited {
+		if o.uses < 1 || uses > 0 && o.uses > uses {
+			return Token{}, fmt.Errorf("token: %d uses: a token of the purpose %s is good for one at least, and at most %d (0: any number)", o.uses, c.Purpose, uses)
+		}
 		uses = o.uses
 	}
 	text := newOpaque(c.Purpose)
-	rec, err := recordOf(text, c, uses)
+	rec, err := recordOf(text, c, uses, time.Time{})
 	if err != nil {
 		return Token{}, err
 	}

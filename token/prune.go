@@ -25,7 +25,7 @@ func Prune(ctx context.Context, store Store, now time.Time) (int, error) {
 	}
 }
 
-// KeepPruned prunes whenever tick says so until ctx is done. Failures are logged and tried again the next time. A nil logger means slog.Default.
+// KeepPruned prunes whenever tick says so until ctx is done or tick is closed. Failures are logged and tried again the next time. A nil logger means slog.Default.
 func KeepPruned(ctx context.Context, store Store, tick <-chan time.Time, logger *slog.Logger) {
 	if logger == nil {
 		logger = slog.Default()
@@ -34,7 +34,10 @@ func KeepPruned(ctx context.Context, store Store, tick <-chan time.Time, logger 
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick:
+		case now, ok := <-tick:
+			if !ok {
+				return
+			}
 			if _, err := Prune(ctx, store, now); err != nil && ctx.Err() == nil {
 				logger.LogAttrs(ctx, slog.LevelWarn, "overdue tokens could not be removed", slog.Any("error", err))
 			}

@@ -23,9 +23,10 @@ type Purpose struct {
 	Name string
 	// Form is JWT unless it says otherwise.
 	Form Form
-	// Type is the typ of a JWT (RFC 8725, section 3.11). Empty means at+jwt for access (RFC 9068), and Name with "+jwt" for others. No two purposes may share one.
+	// Type is the typ of a JWT (RFC 8725, section 3.11). Empty means at+jwt for access (RFC 9068), and Name with "+jwt" for others. No two purposes may share one; at+jwt, and what
+	// says nothing, such as JWT, no other than access may have.
 	Type string
-	// TTL is how long a token is valid. MaxTTL is how long a token may be that asks for another TTL; zero means TTL, so that none may be longer.
+	// TTL is how long a token is valid: a second at least. MaxTTL is how long a token may be that asks for another TTL; zero means TTL, so that none may be longer.
 	TTL, MaxTTL time.Duration
 	// Delay is how long after it was made a token becomes valid (nbf). Its TTL counts from when it was made.
 	Delay time.Duration
@@ -48,7 +49,7 @@ const (
 
 // Access is the purpose of tokens that requests carry: JWTs that live for 10 minutes. The caller adds an Audience.
 func Access() Purpose {
-	return Purpose{Name: PurposeAccess, Form: JWT, Type: "at+jwt", TTL: 10 * time.Minute}
+	return Purpose{Name: PurposeAccess, Form: JWT, Type: accessType, TTL: 10 * time.Minute}
 }
 
 // Refresh is the purpose of tokens that are given for new access tokens: opaque, for [Families], which knows how long they live.
@@ -69,6 +70,12 @@ func Invite() Purpose {
 	return Purpose{Name: PurposeInvite, Form: Opaque, TTL: 7 * 24 * time.Hour, MaxUses: 1}
 }
 
+// accessType is the typ of access tokens (RFC 9068).
+const accessType = "at+jwt"
+
+// anyType reports whether a typ is one that access tokens have here or elsewhere: RFC 9068's, or one that says nothing.
+func anyType(typ string) bool { return slices.Contains([]string{"", "jwt", "jose", accessType}, typ) }
+
 // complete returns p with its defaults, or what is wrong with it.
 func (p Purpose) complete() (Purpose, error) {
 	if p.Form == "" {
@@ -80,7 +87,7 @@ func (p Purpose) complete() (Purpose, error) {
 	if p.Type == "" {
 		p.Type = p.Name + "+jwt"
 		if p.Name == PurposeAccess {
-			p.Type = "at+jwt"
+			p.Type = accessType
 		}
 	}
 	p.Type = typeName(p.Type)
@@ -95,8 +102,12 @@ func (p Purpose) check() error {
 		why = "the name must be of lower-case letters, digits, '-' and '_'"
 	case p.Form != JWT && p.Form != Opaque:
 		why = fmt.Sprintf("%q is no form: jwt or opaque", p.Form)
-	case p.TTL <= 0:
-		why = "the TTL must be more than zero"
+	case p.Type == "" || strings.ContainsFunc(p.Type, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		why = fmt.Sprintf("%q is no type: it must be of ASCII without spaces", p.Type)
+	case p.Name != PurposeAccess && anyType(p.Type):
+		why = fmt.Sprintf("access tokens have the type %s: another purpose must have its own", p.Type)
+	case p.TTL < time.Second:
+		why = "the TTL must be a second at least"
 	case p.MaxTTL < p.TTL:
 		why = "MaxTTL is less than TTL"
 	case p.Delay < 0 || p.Delay >= p.TTL:

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,7 @@ type remoteKeys struct {
 
 	mu      sync.Mutex
 	keys    []*keyring.Key
-	fetched time.Time     // when the keys in use came
-	expires time.Time     // when they are to be fetched again
+	expires time.Time     // when the keys in use are to be fetched again
 	next    time.Time     // before that, nothing is fetched
 	flight  chan struct{} // closed when the fetch under way ends; nil: there is none
 	failed  error         // of the last fetch
@@ -48,15 +48,18 @@ type remoteKeys struct {
 func newRemoteKeys(c ForeignConfig) (*remoteKeys, error) {
 	u, err := url.Parse(c.JWKSURL)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+	case err != nil || u.Hostname() == "" || u.User != nil || u.Fragment != "":
 		return nil, errors.New("the URL of the keys is none")
 	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
 		return nil, errors.New("the URL of the keys must be one of https: over plain http, whoever is in between could give us keys")
 	}
 	transport := c.Transport
 	if transport == nil {
-		transport = &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: fetchTimeout, ResponseHeaderTimeout: fetchTimeout,
-			DialContext: (&net.Dialer{Timeout: fetchTimeout, Control: dialOnly(u.Hostname())}).DialContext, MaxIdleConns: 1, IdleConnTimeout: time.Minute}
+		proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+		if err != nil {
+			return nil, fmt.Errorf("the proxy that the environment names: %w", err)
+		}
+		transport = transportTo(u.Hostname(), proxy)
 	}
 	return &remoteKeys{c: c, client: &http.Client{Transport: transport, Timeout: fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects: give the last URL") }}}, nil
@@ -67,8 +70,18 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && addr.Unmap().IsLoopback()
 }
 
-// dialOnly refuses addresses that a name in a configuration should not lead to: this machine, unless it is named as such, and the link, where clouds keep their
-// metadata. It is asked about each address that is dialled, after the name was resolved.
+// transportTo returns a transport that dials host where dialOnly lets it, or else a proxy, which may be anywhere, and nothing beside.
+func transportTo(host string, proxy *url.URL) *http.Transport {
+	dialer := &net.Dialer{Timeout: fetchTimeout}
+	if proxy == nil {
+		dialer.Control = dialOnly(host)
+	}
+	return &http.Transport{Proxy: http.ProxyURL(proxy), DialContext: dialer.DialContext, TLSHandshakeTimeout: fetchTimeout, ResponseHeaderTimeout: fetchTimeout,
+		MaxResponseHeaderBytes: 64 << 10, MaxIdleConns: 1, IdleConnTimeout: time.Minute}
+}
+
+// dialOnly refuses addresses that a name in a configuration should not lead to: this machine, unless it is named as such, anything but this machine where it is, and the link, where clouds
+// keep their metadata. It is asked about each address that is dialled, after the name was resolved.
 func dialOnly(host string) func(network, address string, _ syscall.RawConn) error {
 	return func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
@@ -76,7 +89,7 @@ func dialOnly(host string) func(network, address string, _ syscall.RawConn) erro
 			return err
 		}
 		addr := ap.Addr().Unmap()
-		if addr.IsLoopback() && !isLoopback(host) || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() {
+		if addr.IsLoopback() != isLoopback(host) || addr.IsLinkLocalUnicast() || addr.IsUnspecified() || addr.IsMulticast() {
 			return fmt.Errorf("the name %s leads to %v, where nothing is fetched from", host, addr)
 		}
 		return nil
@@ -99,12 +112,13 @@ func (r *remoteKeys) find(ctx context.Context, h header) ([]*keyring.Key, error)
 		}
 		found = match(keys, h)
 	}
-	if len(found) == 0 || len(found) > MaxTries {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, keyring.ErrUnknownKey)
+	if len(found) != 1 { // none, or several and the token does not say which
+		return nil, errUnknownKey
 	}
 	return found, nil
 }
 
+// match returns the keys that may have signed a token with this header.
 func match(keys []*keyring.Key, h header) []*keyring.Key {
 	var found []*keyring.Key
 	for _, key := range keys {
@@ -115,9 +129,9 @@ func match(keys []*keyring.Key, h header) []*keyring.Key {
 	return found
 }
 
-func (r *remoteKeys) live(ctx context.Context, key *keyring.Key) bool {
+func (r *remoteKeys) live(ctx context.Context, key *keyring.Key) (bool, error) {
 	keys, err := r.current(ctx)
-	return err == nil && slices.Contains(keys, key)
+	return slices.Contains(keys, key), err
 }
 
 // current returns the keys in use. Where they are due, they are fetched again; whoever asks meanwhile gets the old ones, for a time.
@@ -136,17 +150,30 @@ func (r *remoteKeys) current(ctx context.Context) ([]*keyring.Key, error) {
 	return r.wait(ctx, flight)
 }
 
-// renewed returns the keys after they were fetched again, if that has not been done just now.
+// renewed returns the keys after they were fetched again, if that has not been done just now. Where it has failed, nobody can say that there is no such key.
 func (r *remoteKeys) renewed(ctx context.Context) ([]*keyring.Key, error) {
 	r.mu.Lock()
 	flight := r.start(r.c.Now())
-	keys := r.keys
 	r.mu.Unlock()
-	if flight == nil {
-		return keys, nil
+	keys, err := r.wait(ctx, flight)
+	if err != nil {
+		return nil, err
 	}
-	return r.wait(ctx, flight)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != nil {
+		return nil, errNoKeys{r.failed}
+	}
+	return keys, nil
 }
+
+// errNoKeys: the keys of an issuer cannot be fetched, so that nothing can be said about a token of it.
+type errNoKeys struct{ cause error }
+
+func (e errNoKeys) Error() string {
+	return "token: the issuer's keys cannot be fetched: " + e.cause.Error()
+}
+func (e errNoKeys) Unwrap() error { return e.cause }
 
 // start begins a fetch, unless one is under way, and returns its end; nil if it is too early for one. r.mu is held.
 func (r *remoteKeys) start(now time.Time) chan struct{} {
@@ -169,7 +196,7 @@ func (r *remoteKeys) wait(ctx context.Context, flight chan struct{}) ([]*keyring
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.keys == nil || !r.c.Now().Before(r.expires.Add(maxStaleKeys)) {
-		return nil, fmt.Errorf("token: the issuer's keys cannot be fetched: %w", r.failed)
+		return nil, errNoKeys{cmp.Or(r.failed, errors.New("there was no answer"))}
 	}
 	return r.keys, nil
 }
@@ -179,21 +206,28 @@ func (r *remoteKeys) fetch(flight chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTimeout)
 	defer cancel()
 	keys, age, err := r.ask(ctx)
+	if err != nil {
+		r.c.Logger.Warn("an issuer's keys could not be fetched", "url", r.c.JWKSURL, "error", err.Error())
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.c.Now()
 	r.failed, r.flight = err, nil
 	if err != nil {
 		r.next = now.Add(failurePause)
-		r.c.Logger.Warn("an issuer's keys could not be fetched", "url", r.c.JWKSURL, "error", err.Error())
 	} else {
-		r.keys, r.fetched, r.expires, r.next = keys, now, now.Add(age), now.Add(fetchPause)
+		r.keys, r.expires, r.next = keys, now.Add(age), now.Add(fetchPause)
 	}
 	close(flight)
 }
 
-// ask fetches the keys, and how long they count.
-func (r *remoteKeys) ask(ctx context.Context) ([]*keyring.Key, time.Duration, error) {
+// ask fetches the keys, and how long they count. A panic of Config.Transport is an error: those who wait must not wait for ever.
+func (r *remoteKeys) ask(ctx context.Context) (_ []*keyring.Key, _ time.Duration, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("fetching panicked (%T)", value)
+		}
+	}()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.c.JWKSURL, nil)
 	if err != nil {
 		return nil, 0, err

@@ -21,11 +21,11 @@ type Set struct {
 	foreign []*Verifier
 }
 
-// NewSet returns the set of these verifiers, each for a purpose of its own, but for those of foreign tokens. The error says which purpose has two, or that foreign tokens
-// would be tried against more than [MaxTries] keys.
+// NewSet returns the set of these verifiers, each for a purpose and with a type of its own, but for those of foreign tokens. The error says which have the same, or that foreign tokens
+// would be tried against more than [MaxTries] keys that are given.
 func NewSet(verifiers ...Identifier) (*Set, error) {
 	s := &Set{own: map[string]Identifier{}}
-	tries := 0
+	tries, types := 0, map[string]string{}
 	for _, one := range verifiers {
 		if v, ok := one.(*Verifier); ok && v.foreign != nil {
 			s.foreign = append(s.foreign, v)
@@ -34,11 +34,17 @@ func NewSet(verifiers ...Identifier) (*Set, error) {
 			}
 			continue
 		}
-		name := one.Purpose().Name
-		if s.own[name] != nil {
-			return nil, fmt.Errorf("token: two verifiers for the purpose %q", name)
+		p := one.Purpose()
+		if s.own[p.Name] != nil {
+			return nil, fmt.Errorf("token: two verifiers for the purpose %q", p.Name)
 		}
-		s.own[name] = one
+		if other := types[p.Type]; p.Form == JWT && other != "" {
+			return nil, fmt.Errorf("token: the purposes %q and %q have the same type, %s", other, p.Name, p.Type)
+		}
+		s.own[p.Name] = one
+		if p.Form == JWT {
+			types[p.Type] = p.Name
+		}
 	}
 	if tries > MaxTries {
 		return nil, fmt.Errorf("token: foreign tokens would be tried against %d keys, and %d are the most", tries, MaxTries)
@@ -63,14 +69,22 @@ func (s *Set) Identity(ctx context.Context, text string) (gatehouse.Identity, er
 	if purpose != PurposeAccess {
 		return gatehouse.Identity{}, err
 	}
+	var unreachable error
 	for _, v := range s.foreign {
 		id, other := v.Identity(ctx, text)
+		if _, ok := errors.AsType[errNoKeys](other); ok {
+			unreachable = other // which must not keep out the others' tokens
+			continue
+		}
 		if other == nil || !errors.Is(other, ErrInvalid) {
 			return id, other // good, or signed with the profile's key and not good any more
 		}
 		if errors.Is(err, ErrPurpose) {
 			err = other
 		}
+	}
+	if unreachable != nil {
+		return gatehouse.Identity{}, unreachable
 	}
 	return gatehouse.Identity{}, err
 }

@@ -33,7 +33,7 @@ type VerifierConfig struct {
 	// gatehouse.ErrCredential refuses the token, and so does an identity without a value; any other error means that it could not be found out. What it returns
 	// is remembered with the token, so that it is asked once for each, as long as the cache has it.
 	Identify func(ctx context.Context, c Claims) (gatehouse.Identity, error)
-	// Cache is how many verified tokens are remembered, so that their signatures are checked once. Zero means [DefaultCache]; negative, none.
+	// Cache is how many verified tokens are remembered, so that their signatures are checked once: 64 at least. Zero means [DefaultCache]; negative, none.
 	Cache int
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
@@ -50,8 +50,8 @@ type Verifier struct {
 // A keySource finds the keys that may have signed a token with this header: as a rule one.
 type keySource interface {
 	find(ctx context.Context, h header) ([]*keyring.Key, error)
-	// live reports whether what was signed with key still counts.
-	live(ctx context.Context, key *keyring.Key) bool
+	// live reports whether key is still the one that its name stands for. The error means that it could not be found out.
+	live(ctx context.Context, key *keyring.Key) (bool, error)
 }
 
 // NewVerifier returns a verifier of our own tokens. The error says what is wrong with c: nothing that is not set counts as "any".
@@ -100,7 +100,7 @@ func (r ringKeys) find(ctx context.Context, h header) ([]*keyring.Key, error) {
 	}
 	key, err := r.ring.Find(ctx, h.Key)
 	if errors.Is(err, keyring.ErrUnknownKey) {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, errUnknownKey
 	}
 	if err != nil {
 		return nil, err
@@ -108,9 +108,12 @@ func (r ringKeys) find(ctx context.Context, h header) ([]*keyring.Key, error) {
 	return []*keyring.Key{key}, nil
 }
 
-func (r ringKeys) live(ctx context.Context, key *keyring.Key) bool {
+func (r ringKeys) live(ctx context.Context, key *keyring.Key) (bool, error) {
 	now, err := r.ring.Find(ctx, key.ID())
-	return err == nil && now == key
+	if errors.Is(err, keyring.ErrUnknownKey) {
+		return false, nil
+	}
+	return now == key, err
 }
 
 // Purpose returns what the verifier's tokens are good for.
@@ -163,25 +166,31 @@ func (v *Verifier) verified(ctx context.Context, text string, use bool) (*cached
 	if found == nil {
 		return v.fresh(ctx, text, key)
 	}
-	if err := v.recheck(ctx, found); err != nil {
-		if _, stale := errors.AsType[*gatehouse.StaleError](err); stale {
-			return found, err
-		}
-		v.cache.drop(key)
+	live, err := v.keys.live(ctx, found.key)
+	switch {
+	case err != nil:
 		return nil, err
+	case !live: // its key is gone, or was read anew
+		v.cache.drop(key)
+		return v.fresh(ctx, text, key)
 	}
-	return found, nil
+	return v.recheck(key, found)
 }
 
-// recheck asks what can have changed about a token that was verified before.
-func (v *Verifier) recheck(ctx context.Context, found *cached) error {
-	if err := v.checkTime(found.claims); err != nil {
-		return err
+// recheck asks what can have changed about a token that was verified before, apart from its key. Its results are those of verified.
+func (v *Verifier) recheck(key Key, found *cached) (*cached, error) {
+	err := v.checkTime(&found.claims)
+	if err == nil {
+		err = v.checkRevoked(&found.claims)
 	}
-	if !v.keys.live(ctx, found.key) {
-		return fmt.Errorf("%w: %w", ErrInvalid, keyring.ErrUnknownKey)
+	if err == nil {
+		return found, nil
 	}
-	return v.checkRevoked(found.claims)
+	if _, stale := errors.AsType[*gatehouse.StaleError](err); stale {
+		return found, err
+	}
+	v.cache.drop(key)
+	return nil, err
 }
 
 // fresh verifies a token that is not remembered.
@@ -190,7 +199,7 @@ func (v *Verifier) fresh(ctx context.Context, text string, key Key) (*cached, er
 	if err != nil {
 		return nil, err
 	}
-	signer, err := v.signer(ctx, t)
+	signer, err := v.signer(ctx, &t)
 	if err != nil {
 		return nil, err
 	}
@@ -205,16 +214,29 @@ func (v *Verifier) fresh(ctx context.Context, text string, key Key) (*cached, er
 	return v.remember(ctx, key, &cached{claims: c, key: signer})
 }
 
+// signedBy returns the key that has signed text, if it is of the verifier's purpose, and says nothing of what stands in it.
+func (v *Verifier) signedBy(ctx context.Context, text string) (*keyring.Key, error) {
+	t, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	return v.signer(ctx, &t)
+}
+
 // signer returns the key that has signed t.
-func (v *Verifier) signer(ctx context.Context, t jws) (*keyring.Key, error) {
-	if v.foreign == nil && t.Type != v.c.Purpose.Type {
+func (v *Verifier) signer(ctx context.Context, t *jws) (*keyring.Key, error) {
+	if v.foreign != nil {
+		if err := v.foreign.concerns(t); err != nil {
+			return nil, err
+		}
+	} else if t.Type != v.c.Purpose.Type {
 		return nil, ErrPurpose
 	}
 	keys, err := v.keys.find(ctx, t.header)
 	if err != nil {
 		return nil, err
 	}
-	err = fmt.Errorf("%w: %w", ErrInvalid, keyring.ErrUnknownKey)
+	err = errUnknownKey
 	for _, key := range keys {
 		if err = t.verify(key); err == nil {
 			return key, nil
@@ -223,33 +245,42 @@ func (v *Verifier) signer(ctx context.Context, t jws) (*keyring.Key, error) {
 	return nil, err
 }
 
+// errUnknownKey: there is no key that the token could have been signed with.
+var errUnknownKey = fmt.Errorf("%w: %w", ErrInvalid, keyring.ErrUnknownKey)
+
 // check checks what c says. The signature has been verified.
 func (v *Verifier) check(c *Claims) error {
 	if v.foreign != nil {
 		if err := v.foreign.check(c); err != nil {
 			return err
 		}
-	} else if err := v.checkOwn(*c); err != nil {
+	} else if err := v.checkOwn(c); err != nil {
 		return err
 	}
-	if err := missing(v.c.Purpose.Required, *c); err != nil {
+	if err := lacks(v.c.Purpose.Required, c); err != nil {
 		return err
 	}
-	return v.checkTime(*c)
+	return v.checkTime(c)
 }
 
 // checkOwn checks what all of our own tokens must say.
-func (v *Verifier) checkOwn(c Claims) error {
+func (v *Verifier) checkOwn(c *Claims) error {
 	if c.Issuer != v.c.Issuer {
 		return ErrIssuer
 	}
 	if !intersect(c.Audience, v.c.Purpose.Audience) {
 		return ErrAudience
 	}
-	for _, name := range []string{"sub", "jti", "sid", "iat", "exp"} {
-		if !c.has(name) {
-			return missing([]string{name}, c)
-		}
+	if c.Subject == "" || c.ID == "" || c.Session == "" || c.IssuedAt.IsZero() || c.ExpiresAt.IsZero() {
+		return errForm("it lacks a claim that each of ours has")
+	}
+	return nil
+}
+
+// lacks refuses claims among which a required one is missing.
+func lacks(required []string, c *Claims) error {
+	if name := missing(required, c); name != "" {
+		return fmt.Errorf("%w: it has no claim %q", ErrInvalid, name)
 	}
 	return nil
 }
@@ -260,7 +291,7 @@ func intersect(is, may []string) bool {
 }
 
 // checkTime checks exp, nbf and iat. A token that was issued in the future is one whose time has not come.
-func (v *Verifier) checkTime(c Claims) error {
+func (v *Verifier) checkTime(c *Claims) error {
 	now, leeway := v.c.Now(), v.c.Leeway
 	switch {
 	case !now.Before(c.ExpiresAt.Add(leeway)):
@@ -271,13 +302,13 @@ func (v *Verifier) checkTime(c Claims) error {
 	return nil
 }
 
-func (v *Verifier) checkRevoked(c Claims) error {
+func (v *Verifier) checkRevoked(c *Claims) error {
 	return v.c.Revocations.Check(revoke.Claim{Token: c.ID, Session: c.Session, Subject: c.Subject, Key: c.Key, Issued: c.IssuedAt})
 }
 
 // remember finds out whom a verified token stands for, and keeps it, unless it was revoked.
 func (v *Verifier) remember(ctx context.Context, key Key, found *cached) (*cached, error) {
-	revoked := v.checkRevoked(found.claims)
+	revoked := v.checkRevoked(&found.claims)
 	_, stale := errors.AsType[*gatehouse.StaleError](revoked)
 	if revoked != nil && !stale {
 		return nil, revoked
