@@ -12,9 +12,8 @@ import (
 
 // How the bell rings. What is told has no content: whoever hears it looks for himself.
 const (
-	channel         = "gatehouse_revocations"
-	ringStatement   = `SELECT pg_notify('` + channel + `', '')`
-	listenStatement = `LISTEN ` + channel
+	channel = "gatehouse_revocations"
+	ringing = `pg_notify('` + channel + `', '')`
 )
 
 const (
@@ -52,7 +51,7 @@ func (db *DB) listener(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = conn.Exec(limited, listenStatement); err == nil {
+	if _, err = conn.Exec(limited, `LISTEN `+channel); err == nil {
 		err = db.prove(limited, conn)
 	}
 	if err != nil {

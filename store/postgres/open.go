@@ -96,7 +96,7 @@ func (c config) open(server *pgx.ConnConfig) *DB {
 	pool.SetConnMaxLifetime(maxLifetime)
 	return &DB{pool: pool, server: server, timeout: c.timeout, shared: &sqldb.DB{
 		Name: "postgres", Write: pool, Read: pool, Dialect: goose.DialectPostgres, Timeout: c.timeout, Again: again,
-		Lock: `SELECT pg_advisory_xact_lock($1)`, LockShared: `SELECT pg_advisory_xact_lock_shared($1)`, Ring: ringStatement,
+		Lock: `SELECT pg_advisory_xact_lock($1)`, LockShared: `SELECT pg_advisory_xact_lock_shared($1)`, Ring: ringing,
 	}}
 }
 

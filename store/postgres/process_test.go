@@ -238,6 +238,12 @@ func TestBehindPgBouncer(t *testing.T) {
 		must(t, admin, `CREATE SCHEMA public`)
 		return through
 	})
+	nothingIsLeft(t, admin)
+}
+
+// nothingIsLeft reports locks and transactions that are still there.
+func nothingIsLeft(t *testing.T, admin *sql.DB) {
+	t.Helper()
 	if n := number(t, admin, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'`); n != 0 {
 		t.Errorf("%d advisory locks are left on connections, want none", n)
 	}

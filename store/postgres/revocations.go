@@ -50,7 +50,7 @@ func (s *RevocationStore) Ring(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, s.db.timeout)
 	defer cancel()
-	if _, err := s.db.pool.ExecContext(limited, ringStatement); err != nil {
+	if _, err := s.db.pool.ExecContext(limited, `SELECT `+ringing); err != nil {
 		return fmt.Errorf("postgres: the others could not be told of a revocation: %w", because(ctx, err))
 	}
 	return nil

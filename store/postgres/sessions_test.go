@@ -125,28 +125,13 @@ func mustSay(t *testing.T, what string, err error, parts ...string) {
 	}
 }
 
-// suite runs the suite of all stores on a database, with two pools that are smaller than the crowd that uses them.
+func sessions(db *postgres.DB) session.Store { return postgres.Sessions(db) }
+
+// suite runs the suite of sessions on databases that are empty.
 func suite(t *testing.T, database func(*testing.T) *url.URL) {
-	open := func(t *testing.T, u *url.URL) *postgres.DB { return open(t, u, postgres.MaxConns(2)) }
 	storetest.TestSessions(t, func(t *testing.T) storetest.Sessions {
-		u := database(t)
-		db := open(t, u)
-		var beside *postgres.DB // one is enough, and as many as the suite asks for are more than the server has connections for
-		return storetest.Sessions{
-			Store: postgres.Sessions(db),
-			Beside: func(*testing.T) session.Store {
-				if beside == nil {
-					beside = open(t, u)
-				}
-				return postgres.Sessions(beside)
-			},
-			Reopen: func(t *testing.T) session.Store {
-				if err := db.Close(); err != nil {
-					t.Fatal(err)
-				}
-				return postgres.Sessions(open(t, u))
-			},
-		}
+		c := gather(t, database(t), sessions)
+		return storetest.Sessions{Store: sessions(c.db), Beside: c.another, Reopen: c.reopened}
 	})
 }
 

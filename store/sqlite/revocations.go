@@ -64,10 +64,7 @@ func (s *RevocationStore) Listen(ctx context.Context, heard func()) error {
 		}
 		return s.db.listen(ctx, heard)
 	})
-	if s.db.shared.Explain != nil {
-		err = s.db.shared.Explain(err)
-	}
-	return fmt.Errorf("sqlite: revocations of other processes cannot be heard: %w", err)
+	return fmt.Errorf("sqlite: revocations of other processes cannot be heard: %w", s.db.shared.Explain(err))
 }
 
 // listenHere hears this process alone.

@@ -29,7 +29,8 @@ type DB struct {
 	// Lock and LockShared take the lock with the number $1 until the transaction ends: Lock for one alone, LockShared for any number at once.
 	// Empty: a transaction of Write has the database for itself in any case.
 	Lock, LockShared string
-	// Ring tells everybody who listens that there are new revocations, as soon as the transaction is committed. Empty: they find out by themselves.
+	// Ring is an expression that tells everybody who listens that there are new revocations, once the transaction is committed. Empty: they find out by
+	// themselves.
 	Ring string
 	// Timeout bounds every call, with what it waits for. Zero: only the call's context does.
 	Timeout time.Duration

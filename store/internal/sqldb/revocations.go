@@ -1,9 +1,10 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,10 +30,7 @@ func (s *Revocations) Add(ctx context.Context, entries ...revoke.Entry) (int64, 
 		})
 	} else {
 		err = s.db.several(ctx, what, func(ctx context.Context, tx *sql.Tx) (err error) {
-			last, err = appendEntries(ctx, tx, entries)
-			if err == nil && s.db.Ring != "" {
-				_, err = tx.ExecContext(ctx, s.db.Ring)
-			}
+			last, err = appendEntries(ctx, tx, entries, cmp.Or(s.db.Ring, "NULL"))
 			return err
 		})
 	}
@@ -43,18 +41,17 @@ func (s *Revocations) Add(ctx context.Context, entries ...revoke.Entry) (int64, 
 }
 
 // appendEntries counts the feed up and has it for itself until the transaction ends: what is added by others later has a higher Seq and is seen later.
-func appendEntries(ctx context.Context, tx *sql.Tx, entries []revoke.Entry) (last int64, err error) {
-	row := tx.QueryRowContext(ctx, `UPDATE gatehouse_feed SET last = last + $1 RETURNING last`, int64(len(entries)))
-	if err := row.Scan(&last); err != nil {
+func appendEntries(ctx context.Context, tx *sql.Tx, entries []revoke.Entry, ring string) (last int64, err error) {
+	row := tx.QueryRowContext(ctx, `UPDATE gatehouse_feed SET last = last + $1 RETURNING last, `+ring, int64(len(entries)))
+	if err := row.Scan(&last, new(any)); err != nil {
 		return 0, err
 	}
 	seq := last - int64(len(entries))
-	for len(entries) > 0 {
-		some := entries[:min(len(entries), 500)]
+	for some := range slices.Chunk(entries, chunk) {
 		if err := insertEntries(ctx, tx, seq, some); err != nil {
 			return 0, err
 		}
-		seq, entries = seq+int64(len(some)), entries[len(some):]
+		seq += int64(len(some))
 	}
 	return last, nil
 }
@@ -64,8 +61,7 @@ func insertEntries(ctx context.Context, tx *sql.Tx, seq int64, entries []revoke.
 	var rows []string
 	var args []any
 	for i, e := range entries {
-		n := len(args)
-		rows = append(rows, fmt.Sprintf("($%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5))
+		rows = append(rows, `(`+placeholders(len(args)+1, 5)+`)`)
 		args = append(args, seq+1+int64(i), []byte(e.Kind), []byte(e.ID), e.Before.UnixMilli(), e.Expires.UnixMilli())
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO gatehouse_revocations (seq, kind, id, before, expires) VALUES `+strings.Join(rows, ", "), args...)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,12 +157,9 @@ func (s *Tokens) Use(ctx context.Context, key token.Key) (token.Record, error) {
 
 // Rotate implements [token.Store]. Whatever family next has, it gets that of the record under key.
 func (s *Tokens) Rotate(ctx context.Context, key token.Key, used time.Time, sealed []byte, next token.Record) (token.Record, error) {
-	r := rotation{key: key, used: used, sealed: sealed, next: next}
+	r := rotation{s.db, key, used, sealed, next}
 	var rec token.Record
 	err := s.db.several(ctx, notChanged, func(ctx context.Context, tx *sql.Tx) (err error) {
-		if err := take(ctx, tx, s.db.LockShared, tokensLock(next.Subject)); err != nil {
-			return err
-		}
 		rec, err = r.run(ctx, tx)
 		return err
 	})
@@ -173,34 +171,58 @@ func (s *Tokens) Rotate(ctx context.Context, key token.Key, used time.Time, seal
 
 // A rotation is what Rotate was called with.
 type rotation struct {
+	db     *DB
 	key    token.Key
 	used   time.Time
 	sealed []byte
 	next   token.Record
 }
 
-// run begins with the family, which it finds by the record: that never changes its family. The family is locked then, and still there when the successor joins it.
+// run begins with the family, which it finds by the record: that never changes its family. It is locked then, and still there when the successor joins it.
 func (r rotation) run(ctx context.Context, tx *sql.Tx) (token.Record, error) {
+	if r.next.Family == "" {
+		if err := r.lock(ctx, tx); err != nil {
+			return token.Record{}, err
+		}
+	}
 	families, err := exec(ctx, tx, `UPDATE gatehouse_families SET expires = CASE WHEN expires < $2 THEN $2 ELSE expires END
 		WHERE NOT ended AND id = (SELECT family FROM gatehouse_tokens WHERE key = $1)`, r.key[:], r.next.Expires.UnixMilli())
 	if err != nil {
 		return token.Record{}, err
 	}
-	rec, err := oneToken(ctx, tx, `UPDATE gatehouse_tokens SET used = $2, next = $3, sealed = $4 WHERE key = $1 AND used = $5 AND next IS NULL RETURNING `+tokenColumns,
-		r.key[:], r.used.UnixMilli(), r.next.Key[:], notNull(r.sealed), time.Time{}.UnixMilli())
-	if errors.Is(err, token.ErrNotFound) {
-		if rec, err = getToken(ctx, tx, r.key); err == nil {
-			return rec, token.ErrSpent
-		}
-	}
+	rec, err := r.use(ctx, tx)
 	if err != nil {
-		return token.Record{}, err
+		return rec, err
 	}
-	if rec.Family != "" && families == 0 {
-		return token.Record{}, token.ErrNotFound // it was not there when the family was looked for
+	switch {
+	case rec.Family != "" && families == 0:
+		return token.Record{}, token.ErrNotFound // it was not there yet when the family was looked for
+	case rec.Family != "" && rec.Subject == r.next.Subject && rec.Purpose == r.next.Purpose: // DeleteSubject finds the family by rec, and waits for it
+	default:
+		if err := r.lock(ctx, tx); err != nil {
+			return token.Record{}, err
+		}
 	}
 	r.next.Family = rec.Family
 	return rec, insertToken(ctx, tx, r.next)
+}
+
+// lock makes DeleteSubject wait for what becomes the subject's by other ways than a family of its own.
+func (r rotation) lock(ctx context.Context, tx *sql.Tx) error {
+	return take(ctx, tx, r.db.LockShared, tokensLock(r.next.Subject))
+}
+
+// use marks the record as used, which only the first one can.
+func (r rotation) use(ctx context.Context, tx *sql.Tx) (token.Record, error) {
+	rec, err := oneToken(ctx, tx, `UPDATE gatehouse_tokens SET used = $2, next = $3, sealed = $4 WHERE key = $1 AND used = $5 AND next IS NULL RETURNING `+tokenColumns,
+		r.key[:], r.used.UnixMilli(), r.next.Key[:], notNull(r.sealed), time.Time{}.UnixMilli())
+	if !errors.Is(err, token.ErrNotFound) {
+		return rec, err
+	}
+	if rec, err = getToken(ctx, tx, r.key); err == nil {
+		err = token.ErrSpent
+	}
+	return rec, err
 }
 
 // Delete implements [token.Store].
@@ -238,34 +260,45 @@ func (s *Tokens) DeleteSubject(ctx context.Context, subject string, purposes ...
 }
 
 func deleteSubject(ctx context.Context, tx *sql.Tx, subject string, purposes []string) ([]string, error) {
-	which, args := ofPurposes(subject, purposes)
+	which, args := `subject = $1`, []any{[]byte(subject)}
+	if len(purposes) > 0 {
+		which += ` AND purpose IN (` + placeholders(2, len(purposes)) + `)`
+		args = appendBytes(args, purposes)
+	}
 	ended, err := texts(ctx, tx, `UPDATE gatehouse_families SET ended = TRUE WHERE NOT ended AND id IN (
 		SELECT family FROM gatehouse_tokens WHERE family IS NOT NULL AND `+which+`) RETURNING id`, args...)
 	if err != nil {
 		return nil, err
 	}
-	// A token that is there although its family has ended is of one that has just ended.
-	_, err = exec(ctx, tx, `DELETE FROM gatehouse_tokens WHERE family IN (
-		SELECT t.family FROM gatehouse_tokens t JOIN gatehouse_families f ON f.id = t.family WHERE t.subject = $1 AND f.ended)`, []byte(subject))
-	if err != nil {
-		return nil, err
+	for some := range slices.Chunk(ended, chunk) {
+		_, err := exec(ctx, tx, `DELETE FROM gatehouse_tokens WHERE family IN (`+placeholders(1, len(some))+`)`, appendBytes(nil, some)...)
+		if err != nil {
+			return nil, err
+		}
 	}
 	_, err = exec(ctx, tx, `DELETE FROM gatehouse_tokens WHERE family IS NULL AND `+which, args...)
+	slices.Sort(ended)
 	return ended, err
 }
 
-// ofPurposes returns a condition for the tokens of a subject with one of the purposes, and its parameters.
-func ofPurposes(subject string, purposes []string) (string, []any) {
-	args := []any{[]byte(subject)}
-	if len(purposes) == 0 {
-		return `subject = $1`, args
-	}
+// chunk is how many things one statement is given at most: databases take no more than some ten thousand parameters.
+const chunk = 500
+
+// placeholders returns n placeholders, the first of which is number from.
+func placeholders(from, n int) string {
 	var list []string
-	for _, p := range purposes {
-		args = append(args, []byte(p))
-		list = append(list, fmt.Sprintf("$%d", len(args)))
+	for i := range n {
+		list = append(list, fmt.Sprintf("$%d", from+i))
 	}
-	return `subject = $1 AND purpose IN (` + strings.Join(list, ", ") + `)`, args
+	return strings.Join(list, ", ")
+}
+
+// appendBytes appends texts as parameters that are bytes.
+func appendBytes(args []any, texts []string) []any {
+	for _, text := range texts {
+		args = append(args, []byte(text))
+	}
+	return args
 }
 
 // Prune implements [token.Store]. What is left of families is removed in batches of limit too, until there is no more.
