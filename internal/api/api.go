@@ -1,10 +1,18 @@
 // Package api is the HTTP surface of the main listener: Gatehouse's own paths, forward-auth, and the application behind.
 //
-//	GET /ping                  only without an upstream; guarded by rules of its own
-//	    /authz/{dialect}       forward-auth
-//	    everything else        the application behind the gate, or nothing
+//	GET  /ping                   only without an upstream; guarded by rules of its own
+//	     /authz/{dialect}        forward-auth
+//	POST /oauth/token            tokens for clients, renewed log-ins (RFC 6749, RFC 7523)
+//	POST /oauth/introspect       what a token says, if it counts (RFC 7662)
+//	POST /oauth/revoke           ends a token, or a log-in (RFC 7009)
+//	GET  /oauth/revocations      the feed of what is revoked, for revoke.Follow
+//	GET  /.well-known/jwks.json  the public keys
+//	     everything else         the application behind the gate, or nothing
 //
-// A prefix moves the first two. Their rules stand apart from the application's, so that neither can open the other.
+// A prefix moves all but the last. Their rules stand apart from the application's, so that neither can open the other.
+//
+// What stands below /oauth is for programs, and answers errors as OAuth does: {"error": …, "error_description": …} (RFC 6749, section 5.2), where error is a code that stays. What the
+// guard in front refuses (a target that is not canonical, an address that was refused too often, the method) is a problem, as everywhere.
 package api
 
 import (
@@ -18,20 +26,18 @@ import (
 	"github.com/gatehouse-auth/gatehouse/problem"
 )
 
-// OwnRules are the rules of the server's own paths below prefix.
+// OwnRules are the rules of the server's own paths below prefix. Those of tokens let everybody pass, with every method: what stands there authenticates clients itself, and says which
+// method it takes to strangers as well.
 func OwnRules(prefix string) []policy.Rule {
 	rules := []policy.Rule{{Name: "ping", Methods: []string{http.MethodGet}, Path: prefix + "/ping", Allow: policy.Authenticated()}}
-	for _, path := range []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke"} { // each authenticates clients itself
-		rules = append(rules, policy.Rule{Name: path[1:], Methods: []string{http.MethodPost}, Path: prefix + path, Allow: policy.Anyone()})
-	}
-	for _, path := range []string{"/oauth/revocations", "/.well-known/jwks.json"} {
-		rules = append(rules, policy.Rule{Name: path[1:], Methods: []string{http.MethodGet}, Path: prefix + path, Allow: policy.Anyone()})
+	for _, path := range tokenPaths {
+		rules = append(rules, policy.Rule{Name: path[1:], Path: prefix + path, Allow: policy.Anyone()})
 	}
 	return rules
 }
 
-// ownPaths are the paths below the prefix that are served where there are tokens.
-var ownPaths = []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/revocations", "/.well-known/jwks.json"}
+// tokenPaths are the paths below the prefix that are served where there are tokens.
+var tokenPaths = []string{"/oauth/token", "/oauth/introspect", "/oauth/revoke", "/oauth/revocations", "/.well-known/jwks.json"}
 
 // Reserved says why a rule must not have the path pattern, or returns "". Patterns that merely reach over one of our paths are fine: they are
 // never asked about it.
@@ -91,7 +97,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // IsOwn reports whether r is for one of the server's own paths, so that their rules judge it.
 func (h *Handler) IsOwn(r *http.Request) bool {
 	path, below := strings.CutPrefix(r.URL.Path, h.c.Prefix)
-	return below && (h.c.Proxy == nil && path == "/ping" || h.c.Tokens && slices.Contains(ownPaths, path))
+	return below && (h.c.Proxy == nil && path == "/ping" || h.c.Tokens && slices.Contains(tokenPaths, path))
 }
 
 // Open makes the handler serve /oauth. It must be called before the first request; until then these paths answer 503.

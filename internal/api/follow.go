@@ -1,0 +1,77 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/token"
+)
+
+// follow serves GET /oauth/revocations to clients that may: what package revoke calls a feed.
+func (o *oauth) follow(w http.ResponseWriter, r *http.Request) error {
+	c, err := o.follower(w, r)
+	if err != nil {
+		return err
+	}
+	about := slog.String("client", c.ID)
+	if !c.may(MayFollow) {
+		return &fault{status: http.StatusForbidden, code: "unauthorized_client", description: "The client may not follow what is revoked.", about: []slog.Attr{about}}
+	}
+	if !sensible(r) {
+		return invalid("invalid_request", "since must come once, as a whole number that is not negative.")
+	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	o.note(r, slog.LevelInfo, "a client follows what is revoked", about)
+	o.Feed.ServeHTTP(w, r)
+	return nil
+}
+
+// sensible reports whether the feed will understand where the follower is. A query that cannot be read must not look like one that says nothing.
+func sensible(r *http.Request) bool {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	places := append(query["since"], r.Header["Last-Event-Id"]...)
+	if err != nil || len(query["since"]) > 1 || len(query["mark"]) > 1 || len(r.Header["Last-Event-Id"]) > 1 {
+		return false
+	}
+	for _, place := range places {
+		if n, err := strconv.ParseInt(place, 10, 64); place != "" && (err != nil || n < 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// follower authenticates who reads the feed: a client by its secret, or by an access token that it got for itself at the token endpoint, which is the way for those that have keys. How
+// long a stream lives after that is the feed's to say.
+func (o *oauth) follower(w http.ResponseWriter, r *http.Request) (Client, error) {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		c, err := o.client(r, nil)
+		if f, ok := errors.AsType[*fault](err); ok && f.status == http.StatusUnauthorized {
+			w.Header().Add("WWW-Authenticate", `Bearer realm="gatehouse"`)
+		}
+		return c, err
+	}
+	claims, err := o.Bearer.Verify(r.Context(), strings.TrimLeft(text, " "))
+	if err == nil && (claims.Client == "" || claims.Subject != claims.Client) {
+		err = token.ErrClient // a person's
+	}
+	var c Client
+	if err == nil {
+		c, err = o.Client(r.Context(), claims.Client)
+	}
+	if err != nil && errors.Is(err, gatehouse.ErrCredential) {
+		w.Header().Add("WWW-Authenticate", `Bearer realm="gatehouse", error="invalid_token"`)
+		return Client{}, &fault{status: http.StatusUnauthorized, code: "invalid_token", description: "The token is not one that a client has got for itself, or counts no more.", cause: err}
+	}
+	return c, err
+}
