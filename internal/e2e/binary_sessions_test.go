@@ -39,7 +39,7 @@ var shelves = map[string]func(t *testing.T) shelf{
 	},
 	"postgres": func(t *testing.T) shelf {
 		url := testbed.StartPostgres(t).NewDatabase()
-		return shelf{"postgres 127.0.0.1", []string{"STORE=" + url, "REDIS="}, func(t *testing.T) session.Store {
+		return shelf{"postgres 127.0.0.1:", []string{"STORE=" + url, "REDIS="}, func(t *testing.T) session.Store {
 			db, err := postgres.Open(t.Context(), url)
 			return postgres.Sessions(opened(t, db, err))
 		}}
@@ -48,7 +48,7 @@ var shelves = map[string]func(t *testing.T) shelf{
 }
 
 func onRedis(server *testbed.Redis) shelf {
-	return shelf{"redis 127.0.0.1", []string{"STORE=sqlite:unused.db", "REDIS=" + server.URL}, func(t *testing.T) session.Store {
+	return shelf{"redis 127.0.0.1:", []string{"STORE=sqlite:unused.db", "REDIS=" + server.URL}, func(t *testing.T) session.Store {
 		options, err := redis.ParseURL(server.URL)
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func beginSessions(t *testing.T, s shelf) (*gate, *app) {
 	t.Helper()
 	a := startApp(t)
 	g := begin(t, launchPlan{file: "sessions.yaml", env: append([]string{"APP=http://" + a.addr}, s.env...)})
-	if !g.said(0, `"msg":"session store connected"`, s.name) {
+	if !g.said(0, `"msg":"store connected"`, s.name) {
 		t.Errorf("the log does not say that %s is connected:\n%s", s.name, g.tail())
 	}
 	return g, a
