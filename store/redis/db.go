@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +20,7 @@ type DB struct {
 	client  rueidis.Client
 	status  atomic.Pointer[string]
 	met     atomic.Bool // the server has answered
+	more    atomic.Bool // there is more in it than sessions
 
 	life  context.Context // until Close
 	end   context.CancelFunc
@@ -100,13 +102,13 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// Ping makes the server do everything that the store needs, with a key of its own. The error says why it cannot: that is what a readiness check wants to know,
+// Ping makes the server do everything that its stores need, with keys of its own. The error says why it cannot: that is what a readiness check wants to know,
 // since a replica and a full server answer a mere PING.
 func (db *DB) Ping(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, db.options.Timeout)
 	defer cancel()
 	prefix := db.prefix() + "probe:"
-	_, err := db.run(ctx, probe, []string{prefix + "fence"}, prefix)
+	_, err := db.run(ctx, probe, []string{prefix + "fence"}, prefix, strconv.FormatBool(db.more.Load()))
 	var f *fault
 	switch {
 	case err == nil:

@@ -143,7 +143,7 @@ func (s *tokenSuite) randomSteps() {
 		for i := range w.keys {
 			w.keys[i] = token.Key(newKey())
 		}
-		for range 2 * rounds {
+		for range rounds {
 			w.step()
 			if s.Failed() {
 				s.Fatalf("after these steps (the last one first):\n%s", strings.Join(w.steps, "\n"))

@@ -24,10 +24,8 @@ func (s *tokenSuite) subjects() {
 		s.deletes(subject, nil, of[subject][0].Family)
 		s.gone(of[subject]...)
 		for _, other := range subjects[i+1:] {
-			for _, rec := range of[other] {
-				if _, err := s.Store.Get(s.Context(), rec.Key); err != nil {
-					s.Fatalf("DeleteSubject(%.40q) has removed a record of %.40q: Get = %v", subject, other, err)
-				}
+			if _, err := s.Store.Get(s.Context(), of[other][pick(len(of[other]))].Key); err != nil {
+				s.Fatalf("DeleteSubject(%.40q) has removed a record of %.40q: Get = %v", subject, other, err)
 			}
 		}
 	}
