@@ -62,8 +62,8 @@ func (o *oauth) follower(w http.ResponseWriter, r *http.Request) (Client, error)
 		return c, err
 	}
 	claims, err := o.Bearer.Verify(r.Context(), strings.TrimLeft(text, " "))
-	if err == nil && (claims.Client == "" || claims.Subject != claims.Client) {
-		err = token.ErrClient // a person's
+	if err == nil && (claims.Client == "" || claims.Subject != claims.Client || claims.Session != claims.ID) {
+		err = token.ErrClient // a person's, who may even be called like the client: only what is nobody's log-in is the client's own
 	}
 	var c Client
 	if err == nil {

@@ -147,6 +147,7 @@ type setting struct {
 	families func(*token.FamiliesConfig)
 	prefix   string
 	upstream http.Handler
+	live     bool // revocations are made, and told to followers, by the clock of the machine
 }
 
 func newDesk(t testing.TB, s setting) *desk {
@@ -247,6 +248,13 @@ func (d *desk) open(s setting) {
 	front := api.New(api.Config{Prefix: s.prefix, Own: own, App: own, Authz: answersWith(500), Proxy: s.upstream, Tokens: true})
 	c := api.OAuthConfig{Client: client, Assertions: assertions, Access: d.access, Refresh: d.families, Verifiers: []api.Peeker{d.families, d.verifier, tickets}, Bearer: d.verifier,
 		Revocations: d.list, Feed: d.feed, Rings: []*keyring.Ring{d.ring}, Guard: own, Now: d.Now}
+	if s.live {
+		c.Revocations = revoke.New(feed{d.store}, revoke.Config{Poll: 20 * time.Millisecond, Logger: d.logger()})
+		run(d, c.Revocations)
+		d.feed = revoke.NewFeed(c.Revocations)
+		d.Cleanup(d.feed.Close)
+		c.Feed = d.feed
+	}
 	if s.oauth != nil {
 		s.oauth(&c)
 	}
@@ -274,6 +282,32 @@ func must[T any](t testing.TB) func(T, error) T {
 			t.Fatal(err)
 		}
 		return value
+	}
+}
+
+// run keeps a list fresh until the test ends.
+func run(t testing.TB, list *revoke.List) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = list.Run(ctx) // which ends with ctx
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+}
+
+// eventually waits until ok, and fails after a while.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("%s: not within 20 s", what)
+		}
 	}
 }
 
