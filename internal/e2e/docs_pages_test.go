@@ -79,7 +79,7 @@ func commandsIn(line string) (commands [][]string) {
 	for _, m := range called.FindAllStringSubmatch(line, -1) {
 		words := strings.Fields(m[1])
 		command := words[0]
-		if (command == "hash" || command == "db") && len(words) > 1 {
+		if slices.Contains([]string{"hash", "db", "key", "token"}, command) && len(words) > 1 {
 			command += " " + words[1]
 		}
 		flags := slices.DeleteFunc(words, func(w string) bool { return !strings.HasPrefix(w, "-") || w == "-" })
@@ -95,6 +95,7 @@ func TestCommandsIn(t *testing.T) {
 		"./gatehouse hash token --name a --role b > x 2> y":   "[[hash token --name --role]]",
 		"printf %s x | gatehouse hash token --stdin # --none": "[[hash token --stdin]]",
 		"GATEHOUSE_X=9000 gatehouse serve":                    "[[serve]]",
+		"gatehouse token revoke --all, `gatehouse key list`":  "[[token revoke --all,] [key list]]",
 		"gatehouse is a gate; the gatehouse serves":           "[[is]]",
 		"go build -o gatehouse ./cmd/gatehouse":               "[]",
 	} {
@@ -136,7 +137,7 @@ func TestCommandsOfThePages(t *testing.T) {
 }
 
 // keys are texts in back quotes that look like a key of the configuration.
-var keys = regexp.MustCompile("`((?:server|store|sessions|log|limits|errors|upstream|rules|forward_auth|cors|carriers|tests)\\.[a-z_.]+)`")
+var keys = regexp.MustCompile("`((?:server|store|sessions|tokens|clients|log|limits|errors|upstream|rules|forward_auth|cors|carriers|tests)\\.[a-z_.]+)`")
 
 // TestKeysOfThePages: each key that a page names is one of the configuration's.
 func TestKeysOfThePages(t *testing.T) {
