@@ -41,9 +41,10 @@ type Revoker interface {
 type FamiliesConfig struct {
 	// Issuer is who makes the tokens. Required.
 	Issuer string
-	// Purpose is that of the refresh tokens, as a rule [Refresh] with an Audience: opaque, or JWTs, for which Ring has the keys. Its TTL is not used. Required.
+	// Purpose is that of the refresh tokens, as a rule [Refresh] with an Audience: opaque, or JWTs. Its TTL is not used. Required.
 	Purpose Purpose
-	Ring    *keyring.Ring
+	// Ring has the keys of refresh tokens that are JWTs: a ring for them alone. Nil for opaque ones.
+	Ring *keyring.Ring
 	// Store keeps the refresh tokens, in either form. Required.
 	Store Store
 	// Access makes the access tokens. Required.

@@ -31,9 +31,9 @@ type ForeignConfig struct {
 	JWKSURL string
 	// Transport is how the keys are fetched. Nil means one that goes nowhere but to the host of JWKSURL, or to the proxy that the environment names.
 	Transport http.RoundTripper
-	// Issuer and Audience are what a token must say, if they are given. Without Audience, tokens that are meant for others count here: give one wherever the
-	// issuer writes it. Without Issuer, what a client says of itself (RFC 7523) is no token.
-	Issuer   string
+	// Issuer is who a token must say that has made it. Empty means anybody but the subject itself: what a client says of itself (RFC 7523) is no token then.
+	Issuer string
+	// Audience is for whom a token must be meant: one of these. Empty means anybody, so that tokens for others count here: give one wherever the issuer writes it.
 	Audience []string
 	// SubjectClaim says who the subject is; empty means sub. RoleClaim says which roles it has, as a text or a list; empty means roles.
 	SubjectClaim, RoleClaim string
@@ -42,11 +42,14 @@ type ForeignConfig struct {
 	Required map[string]any
 	// Revocations says what was revoked; [revoke.None] if nothing can be. Required.
 	Revocations revoke.Checker
-	// Leeway, Identify, Cache, Now: as in [VerifierConfig].
-	Leeway   time.Duration
+	// Leeway is how far the clocks may be apart. Zero means 30 s; negative, nothing.
+	Leeway time.Duration
+	// Identify says whom a token stands for, as in [VerifierConfig]. Nil: its subject.
 	Identify func(ctx context.Context, c Claims) (gatehouse.Identity, error)
-	Cache    int
-	Now      func() time.Time
+	// Cache is how many verified tokens are remembered. Zero means [DefaultCache]; negative, none.
+	Cache int
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
 	// Logger gets that keys could not be fetched. Nil means slog.Default.
 	Logger *slog.Logger
 }

@@ -10,7 +10,9 @@ import (
 
 // An Identifier says whom a token stands for: a [Verifier], or [Families] for refresh tokens.
 type Identifier interface {
+	// Purpose returns what the tokens are good for.
 	Purpose() Purpose
+	// Identity returns whom the token stands for; for errors see [Verifier.Identity].
 	Identity(ctx context.Context, text string) (gatehouse.Identity, error)
 }
 
