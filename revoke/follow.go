@@ -88,8 +88,8 @@ func (r *remote) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if r.c.Now().Sub(began) > time.Minute && r.fresh {
-			pause = minPause
+		if r.fresh && r.c.Now().Sub(began) > maxPause {
+			pause = minPause // whoever is in between may cut streams often
 		}
 		switch {
 		case err == nil && r.fresh: // streams end from time to time
@@ -213,7 +213,7 @@ func (r *remote) entry(data []byte) error {
 	if r.news++; e.Seq <= r.at.seq || r.news > maxNews {
 		return fmt.Errorf("%w: the feed is out of order (seq %d)", ErrInvalid, e.Seq)
 	}
-	if err := r.apply(e); err != nil {
+	if _, err := r.apply(e); err != nil {
 		return err
 	}
 	r.at.move(e)
@@ -232,16 +232,19 @@ func (r *remote) alive(ctx context.Context, data []byte) error {
 	}
 	now := r.c.Now()
 	told := r.asked.Add(time.Duration(a.At) * time.Millisecond)
-	if told.After(now) {
+	switch lag := now.Sub(told); {
+	case lag < -beat: // a clock was set, or this machine has slept while words waited for it: how old they are cannot be told
+		return fmt.Errorf("the feed is %v ahead", -lag.Round(time.Millisecond))
+	case lag < 0:
 		told = now // its clock is a little fast
-	}
-	if lag := now.Sub(told); lag > r.c.Bound/2 {
+	case lag > r.c.Bound/2:
 		return fmt.Errorf("the feed lags %v behind", lag.Round(time.Millisecond))
 	}
 	age := time.Duration(min(a.Age, most)) * time.Millisecond
 	r.complete(&state{began: told.Add(-age), last: a.Last})
 	if r.news = 0; age > r.c.Bound {
-		return nil // the server itself does not know, and says so
+		r.failed(ctx, fmt.Errorf("its own list is %v old, or older", age.Round(time.Millisecond)))
+		return nil
 	}
 	r.fresh = true
 	if r.failing.Swap(false) {

@@ -252,21 +252,6 @@ func want(t testing.TB, l *revoke.List, c revoke.Claim, v verdict) {
 	}
 }
 
-// eventually waits until ok, and fails after a while.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%s: not within 10 s", what)
-		}
-	}
-}
-
 // start runs the list until the test ends.
 func start(t testing.TB, l *revoke.List) {
 	t.Helper()

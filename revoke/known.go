@@ -13,6 +13,9 @@ import (
 // hashed marks the kinds of entries whose ID is not an id but its print: a list that puts back what a store has lost knows no more than that.
 const hashed = "#"
 
+// seam is the kind of an entry that revokes nothing, see [newSeam].
+const seam Kind = "seam"
+
 // known is everything that is revoked. It is safe for concurrent use. The zero value is empty.
 type known struct {
 	tokens, sessions, keys set[until]
@@ -20,29 +23,33 @@ type known struct {
 	all                    atomic.Int64 // what was issued before, in milliseconds since 1970, is revoked; 0: nothing
 }
 
-// apply takes an entry in. What cannot be understood is an error: it revokes something, and nobody knows what.
-func (k *known) apply(e Entry) error {
+// apply takes an entry in, and reports whether it says something new. What cannot be understood is an error: it revokes something, and nobody knows what.
+func (k *known) apply(e Entry) (news bool, err error) {
 	kind, isPrint := strings.CutSuffix(string(e.Kind), hashed)
 	p, err := entryPrint(e, isPrint)
+	if err == nil {
+		err = damage(e)
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	expires := secondOf(e.Expires)
 	switch Kind(kind) {
 	case Token:
-		k.tokens.add(p, until(expires))
+		return k.tokens.add(p, until(expires)), nil
 	case Session:
-		k.sessions.add(p, until(expires))
+		return k.sessions.add(p, until(expires)), nil
 	case Key:
-		k.keys.add(p, until(expires))
+		return k.keys.add(p, until(expires)), nil
 	case Subject:
-		k.subjects.add(p, cutoffOf(millis(e.Before), expires))
+		return k.subjects.add(p, cutoffOf(millis(e.Before), expires)), nil
+	case seam:
+		return false, nil
 	case All:
-		k.raise(millis(e.Before))
+		return k.raise(millis(e.Before)), nil
 	default:
-		return fmt.Errorf("%w: entry %d of the feed is of the kind %q, which this version does not know: start the version that made it", ErrInvalid, e.Seq, e.Kind)
+		return false, fmt.Errorf("%w: entry %d of the feed is of the kind %q, which this version does not know: start the version that made it", ErrInvalid, e.Seq, e.Kind)
 	}
-	return nil
 }
 
 func entryPrint(e Entry, isPrint bool) (print, error) {
@@ -55,6 +62,20 @@ func entryPrint(e Entry, isPrint bool) (print, error) {
 	return print([]byte(e.ID)), nil
 }
 
+// damage returns an error if e cannot revoke anything, although it was meant to.
+func damage(e Entry) error {
+	why := ""
+	switch kind := Kind(strings.TrimSuffix(string(e.Kind), hashed)); {
+	case (kind == Subject || kind == All) && e.Before.IsZero():
+		why = "it does not say what was issued before when"
+	case kind != All && e.ID == "":
+		why = "it has no id"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: entry %d of the feed is damaged: %s", ErrInvalid, e.Seq, why)
+}
+
 // millis returns t in milliseconds since 1970, rounded up, so that nothing that was issued before t is spared.
 func millis(t time.Time) int64 {
 	ms := t.UnixMilli()
@@ -64,12 +85,15 @@ func millis(t time.Time) int64 {
 	return ms
 }
 
-// raise moves the time before which everything is revoked. It never goes back, and is never forgotten: it is one number.
-func (k *known) raise(before int64) {
+// raise moves the time before which everything is revoked, and reports whether it has moved. It never goes back, and is never forgotten: it is one number.
+func (k *known) raise(before int64) bool {
 	for {
 		old := k.all.Load()
-		if before <= old || k.all.CompareAndSwap(old, before) {
-			return
+		if before <= old {
+			return false
+		}
+		if k.all.CompareAndSwap(old, before) {
+			return true
 		}
 	}
 }
@@ -126,11 +150,11 @@ func (k *known) size() int {
 	return k.tokens.size() + k.sessions.size() + k.keys.size() + k.subjects.size()
 }
 
-// without yields what is in k, still lives at now and is not in other, as entries under prints.
-func (k *known) without(other *known, now time.Time, longest time.Duration) iter.Seq[Entry] {
-	live := secondOf(now)
+// without yields what is in k, is not overdue and not in other, as entries under prints. What has no end of its own lives until last.
+func (k *known) without(other *known, overdue, last time.Time) iter.Seq[Entry] {
+	live := secondOf(overdue)
 	return func(yield func(Entry) bool) {
-		if all := k.all.Load(); all > other.all.Load() && !yield(Entry{Kind: All, Before: time.UnixMilli(all), Expires: now.Add(longest)}) {
+		if all := k.all.Load(); all > other.all.Load() && !yield(Entry{Kind: All, Before: time.UnixMilli(all), Expires: last}) {
 			return
 		}
 		_ = missing(Token, &k.tokens, &other.tokens, live, yield) &&

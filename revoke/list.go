@@ -59,6 +59,7 @@ type List struct {
 	reading  chan struct{} // holds one while the feed is read
 	at       position      // guarded by reading
 	recent   tail
+	owed     debts
 	watchers watchers
 
 	wake    chan struct{} // holds one: somebody has rung
@@ -71,7 +72,8 @@ type List struct {
 // A state says up to when and where a list is complete.
 type state struct {
 	began time.Time // when the reading began that made it so
-	last  int64     // the highest Seq at that time
+	last  int64     // the highest Seq that the store had given by then
+	read  int64     // the highest Seq that was read by then
 	era   int64     // changes whenever the feed has lost entries
 }
 
@@ -106,6 +108,7 @@ func newList(c Config) *List {
 		c.Now = time.Now
 	}
 	l := &List{c: c, wake: make(chan struct{}, 1), reading: make(chan struct{}, 1), after: time.After}
+	l.slow.at(c.Now()) // what is set from now on is not believed
 	for _, b := range c.Bells {
 		l.bells = append(l.bells, &bell{Bell: b, list: l})
 	}

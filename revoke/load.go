@@ -2,6 +2,7 @@ package revoke
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -26,6 +27,7 @@ type position struct {
 	seq     int64 // of the entry; 0: the feed is read from the beginning
 	sum     print // of the entry
 	expires time.Time
+	end     int64 // the Seq up to which nothing follows the entry: it was removed
 
 	last  int64     // the highest Seq that the store had given
 	era   int64     // how often the feed has lost entries
@@ -34,9 +36,9 @@ type position struct {
 	began time.Time // when the latest reading began, whatever came of it
 }
 
-func (p *position) move(e Entry) { p.seq, p.sum, p.expires = e.Seq, sumOf(e), e.Expires }
+func (p *position) move(e Entry) { p.seq, p.sum, p.expires, p.end = e.Seq, sumOf(e), e.Expires, 0 }
 
-func (p *position) rewind() { p.seq, p.sum, p.expires = 0, print{}, time.Time{} }
+func (p *position) rewind() { p.seq, p.sum, p.expires, p.end = 0, print{}, time.Time{}, 0 }
 
 // Load reads what is new in the feed. When it returns nil the list is as fresh as the moment at which it was called. Several calls take turns. Where a
 // list follows another one, nothing can be read on demand: Load waits until [List.Run], which must be running, has heard everything.
@@ -64,7 +66,7 @@ func (l *List) Load(ctx context.Context) error {
 		}
 		return fmt.Errorf("revoke: %w", err)
 	}
-	l.complete(&state{began: began, last: l.at.last, era: l.at.era})
+	l.complete(&state{began: began, last: l.at.last, read: l.recent.top(), era: l.at.era})
 	return nil
 }
 
@@ -83,7 +85,6 @@ func (l *List) catchUp(ctx context.Context) error {
 		}
 		l.at.lost = true
 		l.at.era++
-		l.recent.restart(l.at.era)
 		l.c.Logger.LogAttrs(ctx, slog.LevelError, "the feed of revocations has lost entries: the store was restored, failed over or exchanged; what is known here is put back",
 			slog.Int64("seen", l.at.last), slog.Int("known", l.size()))
 	}
@@ -93,6 +94,8 @@ func (l *List) catchUp(ctx context.Context) error {
 // restore reads the feed from the beginning and adds what it lacks. As long as that fails, the list gets no fresher.
 func (l *List) restore(ctx context.Context) error {
 	var stored known
+	l.owed.forgive(l.owed.all(), l.stands) // all of it is known
+	l.recent.restart(l.at.era)             // it may have begun with a feed that has been lost in turn
 	l.at.rewind()
 	l.at.last = 0
 	if err := l.read(ctx, &stored); err != nil {
@@ -118,17 +121,22 @@ func (l *List) putBack(ctx context.Context, store Store, stored *known) error {
 		if len(batch) == 0 {
 			return nil
 		}
-		_, err := store.Add(ctx, batch...)
+		limited, cancel := context.WithTimeout(ctx, l.c.Bound)
+		defer cancel()
+		_, err := store.Add(limited, batch...)
 		total += len(batch)
 		batch = batch[:0]
 		return err
 	}
-	for e := range l.without(stored, l.c.Now(), l.c.Longest) {
+	for e := range l.without(stored, l.overdue(), l.c.Now().Add(l.c.Longest)) {
 		if batch = append(batch, e); len(batch) == pageSize {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
+	}
+	if total+len(batch) > 0 {
+		batch = append(batch, newSeam(l.c.Now()))
 	}
 	if err := flush(); err != nil {
 		return err
@@ -137,23 +145,33 @@ func (l *List) putBack(ctx context.Context, store Store, stored *known) error {
 	return nil
 }
 
+// newSeam returns an entry like no other. It ends what was put back: a feed that is lost twice could else have the same entry in the same place each time, and something
+// else before it.
+func newSeam(now time.Time) Entry {
+	return Entry{Kind: seam, ID: rand.Text(), Expires: roundUp(now.Add(24 * time.Hour))}
+}
+
 // read applies what comes after the list's position, and moves that on. It is errLost if the feed does not go on there. What it reads is applied to stored too,
 // unless that is nil.
 func (l *List) read(ctx context.Context, stored *known) error {
 	r := &reader{List: l, stored: stored, sure: l.at.seq == 0}
+	owed := l.owed.all()
 	if r.sure {
 		l.at.whole = l.c.Now()
 	}
-	for {
+	for more := true; more; {
 		page, err := r.page(ctx)
 		if err != nil {
 			return err
 		}
-		more, err := r.take(page)
-		if err != nil || !more {
+		if more, err = r.take(page); err != nil {
 			return err
 		}
 	}
+	if l.owed.forgive(owed, l.stands) {
+		return errLost
+	}
+	return nil
 }
 
 // A reader takes the pages of one reading.
@@ -188,7 +206,7 @@ func (r *reader) take(page Page) (more bool, err error) {
 		switch {
 		case same:
 			entries = entries[1:]
-		case at.whole.Add(anew).Before(r.c.Now()):
+		case r.longAgo(r.at.whole):
 			at.rewind()
 			at.whole = r.c.Now()
 			r.sure = true
@@ -204,8 +222,16 @@ func (r *reader) take(page Page) (more bool, err error) {
 			return false, err
 		}
 	}
-	at.last = page.Last
-	return len(entries) > 0 && at.seq < page.Last, nil
+	if at.last = page.Last; len(page.Entries) == 0 {
+		at.end = page.Last
+	}
+	return at.seq < page.Last && at.end < page.Last, nil
+}
+
+// longAgo reports whether the feed may be read from the beginning again, if it was at t. A clock that was set back must not put it off.
+func (r *reader) longAgo(t time.Time) bool {
+	since := r.c.Now().Sub(t)
+	return since > anew || since < 0
 }
 
 // recognize reports whether entries begin with the one at which the list stands. It is errLost if they should and do not. An entry that has expired may have been removed.
@@ -216,23 +242,33 @@ func (r *reader) recognize(entries []Entry) (same bool, err error) {
 		}
 		return false, errLost
 	}
-	if r.at.expires.After(r.c.Now().Add(skew)) {
+	if r.stands(r.at.expires) {
 		return false, errLost
 	}
 	return false, nil
 }
 
+// stands reports whether an entry that expires then must be in the feed, whoever has removed what was overdue.
+func (l *List) stands(expires time.Time) bool { return expires.Add(keep).After(l.c.Now().Add(skew)) }
+
 // accept applies an entry and stands there.
 func (r *reader) accept(e Entry) error {
-	if err := r.apply(e); err != nil {
+	news, err := r.apply(e)
+	if err != nil {
 		return err
 	}
 	if r.stored != nil {
-		if err := r.stored.apply(e); err != nil {
+		if _, err := r.stored.apply(e); err != nil {
 			return err
 		}
 	}
+	if !r.recent.append(e) && news && !isOver(e, r.overdue()) {
+		return errLost // this place was read before, and something else stood there
+	}
 	r.at.move(e)
-	r.recent.append(e)
+	r.owed.pay(e.Seq, r.at.sum)
 	return nil
 }
+
+// isOver reports whether a list forgets e, if what had expired before the given time is overdue.
+func isOver(e Entry, overdue time.Time) bool { return secondOf(e.Expires) < secondOf(overdue) }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/revoke"
@@ -123,6 +125,11 @@ func TestFeedsThatLie(t *testing.T) {
 		"more than the last":     {Last: 4, Entries: []revoke.Entry{entry(5, revoke.Token, "x")}},
 		"number nought":          {Last: 4, Entries: []revoke.Entry{entry(0, revoke.Token, "x")}},
 		"a negative number":      {Last: 4, Entries: []revoke.Entry{entry(-1, revoke.Token, "x")}},
+		"no id":                  {Last: 4, Entries: []revoke.Entry{entry(4, revoke.Session, "")}},
+		"a subject, not when":    {Last: 4, Entries: []revoke.Entry{entry(4, revoke.Subject, "jack")}},
+		"a print, not when":      {Last: 4, Entries: []revoke.Entry{entry(4, "subject#", "0123456789abcdef")}},
+		"all, not when":          {Last: 4, Entries: []revoke.Entry{entry(4, revoke.All, "")}},
+		"a print of everything":  {Last: 4, Entries: []revoke.Entry{entry(4, "all#", "0123456789abcdef")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, c := &store{}, newClock()
@@ -154,12 +161,18 @@ func TestPagesThatAreNotOneLook(t *testing.T) {
 	wantTokens(t, l, "b", 1)
 }
 
-// TestStoreGivesLessThanAsked: a page that is not full is not the last one.
+// TestStoreGivesLessThanAsked: a page that is not full is not the last one, at the first reading and at those that follow.
 func TestStoreGivesLessThanAsked(t *testing.T) {
-	s, c := &store{}, newClock()
-	add(t, s, "a", 50)
-	s.forge = func(p revoke.Page) revoke.Page { p.Entries = p.Entries[:min(7, len(p.Entries))]; return p }
-	wantTokens(t, loaded(t, s, c), "a", 50)
+	for _, n := range []int{1, 2, 7} {
+		s, c := &store{}, newClock()
+		add(t, s, "a", 50)
+		s.forge = func(p revoke.Page) revoke.Page { p.Entries = p.Entries[:min(n, len(p.Entries))]; return p }
+		l := loaded(t, s, c)
+		wantTokens(t, l, "a", 50)
+		add(t, s, "b", 50)
+		load(t, l)
+		wantTokens(t, l, "b", 50)
+	}
 }
 
 // TestRestart: a process that begins again refuses everything until it has read everything, and then what was revoked.
@@ -287,8 +300,8 @@ func TestPutBackIsInterrupted(t *testing.T) {
 	other := loaded(t, s, c)
 	wantTokens(t, other, "a", n)
 	wantTokens(t, other, "b", n)
-	if got := s.size(); got != 2*n {
-		t.Errorf("the store has %d entries, want %d: what was there must not be put back", got, 2*n)
+	if got := s.size(); got != 2*n+1 {
+		t.Errorf("the store has %d entries, want %d and a seam: what was there must not be put back", got, 2*n)
 	}
 }
 
@@ -373,6 +386,98 @@ func TestLostBehindThePruned(t *testing.T) {
 	}
 	load(t, l)
 	wantTokens(t, l, "c", 5)
+}
+
+// TestExchangedBehindThePruned: a feed that is another one, and has nothing left to compare, is noticed at the next reading from its beginning. What it lacks is put back.
+func TestExchangedBehindThePruned(t *testing.T) {
+	s, c := &store{}, newClock()
+	add(t, s, "short", 9)
+	_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Key, ID: "long", Expires: noon.AddDate(1, 0, 0)})
+	must(t, err)
+	add(t, s, "last", 1)
+	l := loaded(t, s, c)
+	c.add(2 * time.Hour)
+	_, err = l.Prune(t.Context())
+	must(t, err)
+	load(t, l)
+	s.restore(backup{})
+	for i := range 20 {
+		_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint("new", i), Expires: c.Now().Add(time.Hour)})
+		must(t, err)
+	}
+	load(t, l)
+	c.add(time.Minute + 1)
+	load(t, l)
+	for _, l := range []*revoke.List{l, loaded(t, s, c)} {
+		wantTokens(t, l, "new", 20)
+		want(t, l, revoke.Claim{Key: "long"}, revoked)
+	}
+}
+
+// TestPutBackHangs: a store that takes nothing back for ever holds nobody up for longer than the bound.
+func TestPutBackHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		add(t, s, "a", 5)
+		h := &hangingAdd{store: s}
+		l := revoke.New(h, revoke.Config{Logger: slog.New(slog.DiscardHandler)})
+		start(t, l)
+		synctest.Wait()
+		s.restore(backup{})
+		h.hang.Store(true)
+		time.Sleep(20 * time.Second)
+		want(t, l, revoke.Claim{}, stale)
+		h.hang.Store(false)
+		time.Sleep(6 * time.Second)
+		want(t, l, revoke.Claim{}, good)
+		if s.size() != 6 {
+			t.Errorf("the store has %d entries, want 5 and a seam", s.size())
+		}
+	})
+}
+
+// hangingAdd is a store that takes nothing, and says nothing, until its context ends.
+type hangingAdd struct {
+	*store
+	hang atomic.Bool
+}
+
+func (h *hangingAdd) Add(ctx context.Context, entries ...revoke.Entry) (int64, error) {
+	if h.hang.Load() {
+		<-ctx.Done()
+		return 0, ctx.Err()
+	}
+	return h.store.Add(ctx, entries...)
+}
+
+// TestPutBackAfterAJump: what seems to have expired only because a clock was set forward is put back as well.
+func TestPutBackAfterAJump(t *testing.T) {
+	s, c := &store{}, newClock()
+	_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: "t", Expires: noon.Add(time.Minute)})
+	must(t, err)
+	l := loaded(t, s, c)
+	s.restore(backup{})
+	c.add(2 * time.Minute)
+	load(t, l)
+	c.add(-2 * time.Minute)
+	want(t, loaded(t, s, c), revoke.Claim{Token: "t"}, revoked)
+}
+
+// TestReadingAnewAfterTheClockWasSetBack is not put off by as long as that.
+func TestReadingAnewAfterTheClockWasSetBack(t *testing.T) {
+	s, c := &store{}, newClock()
+	add(t, s, "a", 5)
+	l := loaded(t, s, c)
+	c.add(4 * time.Hour) // all of them are over
+	_, err := l.Prune(t.Context())
+	must(t, err)
+	c.add(2 * time.Minute)
+	load(t, l) // which has read it anew
+	s.restore(backup{last: 3})
+	add(t, s, "b", 2)
+	c.add(-2 * time.Hour)
+	load(t, l)
+	wantTokens(t, l, "b", 2)
 }
 
 // TestPrune: what has expired is removed from the store, a moment later, and nothing else.

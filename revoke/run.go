@@ -100,10 +100,13 @@ func (l *List) heard() {
 func (l *List) ring(ctx context.Context) {
 	ctx = context.WithoutCancel(ctx) // the revocation stands, whoever waits for it
 	limit := l.after(courtesy)
+	rung := make([]<-chan struct{}, 0, len(l.bells))
 	for _, b := range l.bells {
-		rung := b.ring(ctx)
+		rung = append(rung, b.ring(ctx))
+	}
+	for _, done := range rung {
 		select {
-		case <-rung:
+		case <-done:
 		case <-limit:
 			return
 		}

@@ -50,9 +50,14 @@ func (f *Feed) Close() {
 	}
 }
 
-// ServeHTTP implements [http.Handler]. A since that is no number is 400, and too many followers are 503.
+// ServeHTTP implements [http.Handler]. A since that is no number is 400, another method than GET 405, and too many followers are 503.
 func (f *Feed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := f.list.c.Now()
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", http.MethodGet)
+		http.Error(w, "the feed is read with GET", http.StatusMethodNotAllowed)
+		return
+	}
 	since, ok := sinceOf(r)
 	if !ok {
 		http.Error(w, "since must be a whole number that is not negative", http.StatusBadRequest)
@@ -133,7 +138,7 @@ func (s *stream) wait(ctx context.Context, more <-chan struct{}) bool {
 // news reports whether there is something to send.
 func (s *stream) news() bool {
 	now := s.list.state.Load()
-	return now != nil && (now.era != s.era || now.last > s.sent || !s.told)
+	return now != nil && (now.era != s.era || now.read > s.sent || !s.told)
 }
 
 // send sends what is new, and that it is all.
@@ -197,7 +202,7 @@ func (s *stream) recognize(ctx context.Context) (bool, error) {
 
 // catchUp sends what is too old to be kept by the list. Then it lets the list look whether the feed is still the same: what was sent could else be another one's.
 func (s *stream) catchUp(ctx context.Context, now *state) error {
-	for s.sent < now.last {
+	for s.sent < now.read {
 		page, err := s.list.source.Since(ctx, s.sent, pageSize)
 		if err != nil {
 			return err
@@ -226,7 +231,7 @@ func (s *stream) finish(entries []Entry, now *state) error {
 		writeEvent(&s.b, eventRevoked, e.Seq, toWire(e))
 		s.sent = max(s.sent, e.Seq)
 	}
-	s.sent = max(s.sent, now.last)
+	s.sent = max(s.sent, now.read)
 	name := eventAlive
 	if !s.told {
 		name, s.told = eventCaughtUp, true
@@ -236,8 +241,8 @@ func (s *stream) finish(entries []Entry, now *state) error {
 
 // alive says how far the follower has got.
 func (s *stream) alive(name string, now *state, last int64) error {
+	at := s.list.c.Now().Sub(s.began) // first: what passes in between must make the list look older
 	age := s.list.age(now)
-	at := s.list.c.Now().Sub(s.began)
 	writeEvent(&s.b, name, 0, alive{Last: last, Age: ceil(age), At: max(at.Milliseconds(), 0)})
 	return s.flush()
 }

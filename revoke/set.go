@@ -94,21 +94,26 @@ type part[M mark[M]] struct {
 
 func (s *set[M]) part(p print) *part[M] { return &s.parts[p[0]%shards] }
 
-// add puts a mark on p.
-func (s *set[M]) add(p print, m M) {
+// add puts a mark on p, and reports whether it says something new.
+func (s *set[M]) add(p print, m M) (news bool) {
 	part := s.part(p)
 	part.Lock()
 	defer part.Unlock()
 	if part.marks == nil {
 		part.marks = map[print]M{}
 	}
-	if old, ok := part.marks[p]; ok {
+	old, ok := part.marks[p]
+	if ok && old.covers(m) {
+		return false
+	}
+	if ok {
 		m = old.merge(m)
 	} else {
 		s.count.Add(1)
 	}
 	part.marks[p] = m
 	part.most = max(part.most, len(part.marks))
+	return true
 }
 
 // get returns the mark on id.

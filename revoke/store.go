@@ -42,7 +42,7 @@ type Page struct {
 // A Source is a feed of revocations. It must be safe for concurrent use.
 type Source interface {
 	// Since returns the entries whose Seq is higher than after, the lowest first, at most limit. An entry that is returned later never has a lower Seq than
-	// one that was returned before: there are no gaps that fill up.
+	// one that was returned before: there are no gaps that fill up. What was added before the call is among them, so that a replica that lags behind is no Source.
 	Since(ctx context.Context, after int64, limit int) (Page, error)
 }
 

@@ -21,12 +21,12 @@ func (t *tail) restart(era int64) {
 	t.era, t.entries, t.from, t.last = era, nil, 0, 0
 }
 
-// append takes an entry. One that was there before is no news.
-func (t *tail) append(e Entry) {
+// append takes an entry, unless as many have been read before: it reports whether it is new.
+func (t *tail) append(e Entry) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Seq <= t.last {
-		return
+		return false
 	}
 	t.last = e.Seq
 	t.entries = append(t.entries, e)
@@ -34,6 +34,14 @@ func (t *tail) append(e Entry) {
 		t.from = t.entries[extra-1].Seq
 		t.entries = append(make([]Entry, 0, 2*tailSize+1), t.entries[extra:]...)
 	}
+	return true
+}
+
+// top returns the highest Seq that was read.
+func (t *tail) top() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
 }
 
 // after returns what comes after seq in this era. It is not ok if that is not all here.

@@ -27,16 +27,27 @@ func (l *List) Revoke(ctx context.Context, entries ...Entry) error {
 	if err != nil {
 		return err
 	}
-	_, err = store.Add(ctx, whole...)
-	for _, e := range whole {
-		_ = l.apply(e) // completed has looked at it
+	for _, e := range whole { // first: whenever the store loses what it is about to be given, it is known here
+		_, _ = l.apply(e) // completed has looked at it
 	}
-	if err != nil {
+	if err := l.add(ctx, store, whole); err != nil {
 		return fmt.Errorf("revoke: it is not known whether this will be remembered, try again: %w", err)
 	}
 	l.heard()
 	l.ring(ctx)
 	return nil
+}
+
+// add gives entries to the store, and writes down what it has promised.
+func (l *List) add(ctx context.Context, store Store, entries []Entry) error {
+	last := entries[len(entries)-1] // it stands for all: they are added in one step
+	l.owed.begin()
+	defer func() { l.owed.end(last) }() // whatever the store does
+	seq, err := store.Add(ctx, entries...)
+	if err == nil {
+		last.Seq = seq
+	}
+	return err
 }
 
 // completed returns the entries as they are stored.

@@ -194,6 +194,20 @@ func TestBellsHurtNobody(t *testing.T) {
 	}
 }
 
+// TestABellThatHangsKeepsNoOtherFromRinging, whichever of them comes first.
+func TestABellThatHangsKeepsNoOtherFromRinging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung, fine := &countingBell{ring: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}, &countingBell{}
+		l := revoke.New(&store{}, revoke.Config{Bells: []revoke.Bell{hung, fine}, Logger: slog.New(slog.DiscardHandler)})
+		load(t, l)
+		must(t, l.RevokeToken(t.Context(), "t", time.Now()))
+		if fine.rung.Load() != 1 {
+			t.Error("the second bell has not been rung when Revoke returns")
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // TestRingsAreNotLost: whoever revokes while a bell is being rung has it rung again.
 func TestRingsAreNotLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
