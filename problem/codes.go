@@ -64,7 +64,7 @@ var Catalogue = []Info{
 	{DuplicateCredential, 400, "invalid_request", "a request with two credentials is ambiguous for every client", "More than one credential",
 		"The request carries a credential twice, or two at once. Send exactly one."},
 	{UnknownToken, 401, "invalid_token", "", "The token is not valid",
-		"The token is unknown, malformed, switched off, or not meant for this. Obtain a new one."},
+		"The token is unknown, malformed, revoked, not valid yet, or not meant for this. Obtain a new one."},
 	{ExpiredToken, 401, "invalid_token", "", "The token has expired",
 		"The token was valid and its time is up. Renew it and send the request again."},
 	{SessionInvalid, 401, "", "", "The session is not valid",
