@@ -39,10 +39,10 @@ func TestReadme(t *testing.T) {
 			ran++
 		}
 	}
-	if ran < 11 {
+	if ran < 12 {
 		t.Errorf("%d blocks were run, want all of the guides", ran)
 	}
-	for _, text := range []string{"<h1>Hello</h1>", "for everyone", "hello Jack", "jack can listen", "invalid_credentials", "no faults", "X-Gatehouse-Code: no_credential"} {
+	for _, text := range []string{"<h1>Hello</h1>", "for everyone", "hello Jack", "jack can listen", "invalid_credentials", "no faults", "X-Gatehouse-Code: no_credential", `"kty":"EC"`, "revoked: everything that was issued to bob"} {
 		if !strings.Contains(g.output.String(), text) {
 			t.Errorf("nothing printed %q:\n%s", text, &g.output)
 		}
