@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ func isReserved(name string) bool {
 // differ in case alone: encoding/json would take one for the other.
 func As[T any](c Claims) (T, error) {
 	var value T
-	if alike(c.Custom) {
+	if reflect.TypeFor[T]().Kind() == reflect.Struct && alike(slices.Collect(maps.Keys(c.Custom))) {
 		return value, errors.New("token: the names of two claims differ in case alone")
 	}
 	text, err := json.Marshal(c.Custom)
@@ -67,17 +68,11 @@ func As[T any](c Claims) (T, error) {
 	return value, nil
 }
 
-// alike reports whether value has an object, at any depth, in which two names differ in case alone.
-func alike(value any) bool {
-	switch v := value.(type) {
-	case []any:
-		return slices.ContainsFunc(v, alike)
-	case map[string]any:
-		names := slices.Collect(maps.Keys(v))
-		for i, name := range names {
-			if alike(v[name]) || slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
-				return true
-			}
+// alike reports whether two of the names differ in case alone.
+func alike(names []string) bool {
+	for i, name := range names {
+		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
+			return true
 		}
 	}
 	return false

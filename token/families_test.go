@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func newDesk(t *testing.T, change func(*token.FamiliesConfig)) *desk {
 	d.list = listOf(t, d.clock)
 	purpose := token.Refresh()
 	purpose.Audience = audience
-	c := token.FamiliesConfig{Issuer: issuer, Purpose: purpose, Store: d.store, Revocations: d.list, Now: d.now,
+	c := token.FamiliesConfig{Issuer: issuer, Purpose: purpose, Store: d.store, Revocations: d.list, Now: d.now, Logger: slog.New(slog.DiscardHandler),
 		Access: minterOf(t, token.MinterConfig{Purpose: access(), Ring: d.ring, Revocations: d.list, Now: d.now})}
 	if change != nil {
 		change(&c)

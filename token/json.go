@@ -311,14 +311,14 @@ func (s *scanner) digits() bool {
 	return s.pos > begin
 }
 
-// numberOf returns the number that text is, which has been scanned: a float64, or, where that would be another number, as with whole ones beyond 2^53, a json.Number, so that
+// numberOf returns the number that text is, which has been scanned: a float64, or, where that would be written as another number, as with whole ones beyond 2^53, a json.Number, so that
 // nobody's id becomes somebody else's. There is none that is too large for a float64.
 func numberOf(text string) (any, bool) {
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		return nil, false
 	}
-	if len(text) > 15 && strings.Trim(text, "-0123456789") == "" && strconv.FormatFloat(f, 'f', 0, 64) != text {
+	if len(text) > 15 && strings.Trim(text, "-0123456789") == "" && strconv.FormatFloat(f, 'f', -1, 64) != text {
 		return json.Number(text), true
 	}
 	return f, true
