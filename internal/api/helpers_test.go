@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -137,7 +138,7 @@ type desk struct {
 	allow    func(context.Context, token.Claims) (token.Claims, error)
 
 	mu      sync.Mutex
-	secrets []string // everything that must be nowhere but in a request and its answer
+	secrets map[string]bool // how everything begins that must be nowhere but in a request and its answer
 }
 
 // A setting changes what a desk is made of.
@@ -152,7 +153,7 @@ type setting struct {
 
 func newDesk(t testing.TB, s setting) *desk {
 	t.Helper()
-	d := &desk{TB: t, Clock: gatehousetest.NewClock(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)), log: &logbook{}, clients: map[string]api.Client{}}
+	d := &desk{TB: t, Clock: gatehousetest.NewClock(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)), log: &logbook{}, clients: map[string]api.Client{}, secrets: map[string]bool{}}
 	d.store = &store{TokenStore: memory.Tokens(), feed: memory.Revocations(), keys: memory.Keys()}
 	d.list = revoke.New(feed{d.store}, revoke.Config{Now: d.Now, Logger: d.logger()})
 	d.ring = must[*keyring.Ring](t)(keyring.New(d.store.keys, keyring.Config{Name: "access", Master: keyring.NewMaster(), Lifetime: time.Hour, Logger: d.logger(), Now: d.Now}))
@@ -259,8 +260,14 @@ func (d *desk) open(s setting) {
 		s.oauth(&c)
 	}
 	front.Open(c)
-	d.handler = guard.Observe(front, d.Now, func(r *http.Request, told guard.Description, _ *guard.Verdict) {
+	d.handler = guard.Observe(front, d.Now, func(r *http.Request, told guard.Description, v *guard.Verdict) {
 		d.logger().Info("request", "access", told)
+		if v == nil {
+			return // nobody has judged
+		}
+		for _, step := range v.Steps() { // which "gatehouse explain" shows
+			d.logger().Debug(step.String())
+		}
 	})
 }
 
@@ -318,15 +325,19 @@ func limited(budget int) func(*guard.Config) {
 	}
 }
 
-// A logbook keeps what is logged.
+// A logbook keeps what is logged, unless it is shut.
 type logbook struct {
 	mu   sync.Mutex
 	text strings.Builder
+	shut bool
 }
 
 func (l *logbook) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.shut {
+		return len(p), nil
+	}
 	return l.text.Write(p)
 }
 
@@ -347,25 +358,37 @@ func (l *logbook) line(words ...string) string {
 	return ""
 }
 
-// secret says that a text must not turn up where it does not belong.
+// shingle is how much of a secret is enough to find it.
+const shingle = 16
+
+// secret says that a text must not turn up where it does not belong, in whichever spelling.
 func (d *desk) secret(text string) {
-	if len(text) >= 16 {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.secrets = append(d.secrets, text)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, spelling := range []string{text, url.QueryEscape(text), base64.StdEncoding.EncodeToString([]byte(text))} {
+		if len(text) >= shingle {
+			d.secrets[spelling[:shingle]] = true
+		}
 	}
 }
 
-// leaks reports secrets in the log.
-func (d *desk) leaks() {
-	log := d.log.String()
-	for _, s := range d.secrets {
-		if strings.Contains(log, s) || strings.Contains(log, url.QueryEscape(s)) || strings.Contains(log, base64.StdEncoding.EncodeToString([]byte(s))) {
-			d.Errorf("the log holds the secret %.20s…", s)
+// holds returns the secret that text holds, or "".
+func (d *desk) holds(text string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for i := range max(0, len(text)-shingle+1) {
+		if part := text[i : i+shingle]; d.secrets[part] {
+			return part
 		}
 	}
-	if strings.Contains(log, secretOf) {
-		d.Error("the log holds the secret of a client")
+	return ""
+}
+
+// leaks reports a secret in the log.
+func (d *desk) leaks() {
+	log := d.log.String()
+	if found := d.holds(log); found != "" || strings.Contains(log, secretOf) {
+		d.Errorf("the log holds the secret %q…:\n%s", found, d.log.line(found))
 	}
 }
 
@@ -441,6 +464,9 @@ func (d *desk) send(r *http.Request) answer {
 	a := answer{w.Code, w.Header(), w.Body.String()}
 	for _, fault := range a.faults(r.URL.Path) {
 		d.Errorf("%s %s = %d %s: %s", r.Method, r.URL.Path, a.status, a.body, fault)
+	}
+	if found := d.holds(a.body + fmt.Sprint(a.header)); a.status >= 400 && found != "" {
+		d.Errorf("a refusal holds the secret %q…: %d %s", found, a.status, a.body)
 	}
 	for _, name := range []string{"access_token", "refresh_token"} {
 		d.secret(a.member(name))

@@ -106,13 +106,13 @@ func TestAKeyIsPublishedBeforeItSigns(t *testing.T) {
 func TestSecretKeysAreNotPublished(t *testing.T) {
 	secret := must[*keyring.Key](t)(keyring.Generate(keyring.HS256))
 	sealing := must[*keyring.Key](t)(keyring.Generate(keyring.A256GCM))
-	rsa := must[*keyring.Key](t)(keyring.Generate(keyring.PS256))
+	public := must[*keyring.Key](t)(keyring.Generate(keyring.EdDSA))
 	d := newDesk(t, setting{oauth: func(c *api.OAuthConfig) {
-		for name, key := range map[string]*keyring.Key{"refresh": secret, "cookies": sealing, "other": rsa} {
+		for name, key := range map[string]*keyring.Key{"refresh": secret, "cookies": sealing, "other": public} {
 			c.Rings = append(c.Rings, must[*keyring.Ring](t)(keyring.Static(name, key)))
 		}
 	}})
-	if kids := d.published(); kids[secret.ID()] || kids[sealing.ID()] || !kids[rsa.ID()] || len(kids) != 2 {
+	if kids := d.published(); kids[secret.ID()] || kids[sealing.ID()] || !kids[public.ID()] || len(kids) != 2 {
 		t.Errorf("the published keys are %v, want the two that have public halves", kids)
 	}
 	only := newDesk(t, setting{oauth: func(c *api.OAuthConfig) {
