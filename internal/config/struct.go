@@ -141,7 +141,7 @@ type Store struct {
 	// URL begins with sqlite: or postgres://. It may hold a password.
 	URL gatehouse.Secret `key:"url" default:"sqlite:gatehouse-data/gatehouse.db" check:"storeurl" example:"postgres://gatehouse@127.0.0.1/gatehouse" doc:"sqlite:FILE, relative to the working folder, or a postgres:// URL; best with ${NAME} for its password, or file:PATH for the whole. A change waits for a restart."`
 	// Redis is zero where sessions are kept in SQL.
-	Redis Redis `key:"redis" example:"redis://127.0.0.1:6379/0" doc:"Keep sessions in this Redis or Valkey server, and only there: they are as durable as it is. A URL, or a mapping. Empty: sessions are kept where url says. A change waits for a restart."`
+	Redis Redis `key:"redis" example:"redis://127.0.0.1:6379/0" doc:"Keep sessions in this Redis or Valkey server: they are as durable as it is. What was revoked is kept where url says all the same, and told over this server. A URL, or a mapping. Empty: sessions are kept where url says. A change waits for a restart."`
 	// MasterKey is zero where the file beside the database has it.
 	MasterKey gatehouse.Secret `key:"master_key" check:"masterkey" example:"file:gatehouse-data/master.key" doc:"The key that signing keys are sealed with: 32 bytes in base64, best as file:PATH or ${NAME}. Absent, with SQLite: the file master.key beside the database, which is made with it. PostgreSQL needs one; gatehouse key generate --master makes it."`
 }

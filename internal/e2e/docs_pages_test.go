@@ -158,6 +158,7 @@ func TestKeysOfThePages(t *testing.T) {
 
 // operated is the configuration of the page about operating.
 const operated = `
+carriers: [authorization, bearer]
 server:
   http:
     allowed_tokens:
@@ -194,7 +195,7 @@ func TestOperating(t *testing.T) {
 		}
 	}
 	all := strings.Join(printed, "\n")
-	for _, text := range []string{"DENY 401 no_credential", id, "DENY 403 forbidden", "ALLOW 200", `{"status":"ok"}`, "# TYPE gatehouse_requests_total counter"} {
+	for _, text := range []string{"DENY 401 no_credential", id, "DENY 403 forbidden", "ALLOW 200", `{"status":"ok"}`, "# TYPE gatehouse_requests_total counter", " ES256 active ", " ES256 next ", "revoked: everything that was issued to mallory"} {
 		if !strings.Contains(all, text) {
 			t.Errorf("nothing printed %q:\n%s", text, all)
 		}
