@@ -48,22 +48,40 @@ func idsOf(rec Record, b body) []string {
 func loginOf(rec Record, b body) string { return "login:" + b.lineage(rec.ID) }
 
 // begin makes sure that what is revoked does not take a new session with it. A session that goes on with a log-in began with it. One that is made in the millisecond in which its subject was
-// revoked, but later, as after a change of the password, begins a moment later.
+// revoked, but later, as after a change of the password, begins a moment later. Of several revocations in a second each counts until a second later.
 func (t *Table) begin(rec *Record, b body) error {
 	if t.Revocations == nil || rec.Subject == "" {
 		return nil
 	}
-	at := b.began(*rec)
-	for _, wait := range []time.Duration{0, time.Millisecond, time.Second} {
-		switch err := t.Revocations.SessionRevoked(loginOf(*rec, b), rec.Subject, at.Add(wait)); {
-		case !errors.Is(err, gatehouse.ErrCredential): // what is not known now is found out when the session is used
-			rec.Created = rec.Created.Add(wait)
-			return nil
-		case b.Lineage != "":
+	if b.Lineage != "" {
+		if errors.Is(t.Revocations.SessionRevoked(loginOf(*rec, b), rec.Subject, b.began(*rec)), gatehouse.ErrCredential) {
 			return ErrUnknown
+		}
+		return nil
+	}
+	for i := range maxBeginnings {
+		at := beginning(rec.Created, i)
+		if !errors.Is(t.Revocations.SessionRevoked(loginOf(*rec, b), rec.Subject, at), gatehouse.ErrCredential) { // what is not known now is found out when the session is used
+			rec.Created = at
+			return nil
 		}
 	}
 	return fmt.Errorf("session: everything of its subject is revoked as of a time that has not come: do the clocks of the servers agree? %w", gatehouse.ErrUnavailable)
+}
+
+// maxBeginnings leads as far ahead as another revocation of the subject takes notice of, which is 15 s: whatever begins by then can be revoked.
+const maxBeginnings = 2 + 15
+
+// beginning returns the i-th of the times at which a session may begin that is made at now. Those that are ahead by more than a millisecond are whole seconds, as the times of tokens
+// are: the next revocation counts until a moment after one.
+func beginning(now time.Time, i int) time.Time {
+	switch i {
+	case 0:
+		return now
+	case 1:
+		return now.Add(time.Millisecond)
+	}
+	return now.Truncate(time.Second).Add(time.Duration(i-1) * time.Second)
 }
 
 // revokeReplaced revokes the id of a session in whose place another one is put: what was given out for it ends. Its log-in goes on.

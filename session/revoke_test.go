@@ -230,6 +230,36 @@ func TestSigningInAfterSubjectIsRevoked(t *testing.T) {
 	h.unchecked("signing in by a clock that is behind", err, gatehouse.ErrUnavailable)
 }
 
+// TestSigningInBetweenRevocations: who is signed out again and again, and signs in each time, is signed in by the last of that alone, however quick it all is.
+func TestSigningInBetweenRevocations(t *testing.T) {
+	for _, step := range []time.Duration{0, time.Millisecond, 70 * time.Millisecond} {
+		h, r := revoking(t, session.Config{})
+		var old []*session.Session
+		for i := range 14 {
+			for _, s := range old {
+				h.over("a session before", s, gatehouse.ErrSession)
+			}
+			next := h.signIn("jack")
+			h.again(next)
+			if began := next.Identity().IssuedAt; began.Sub(h.clock.Now()) > 15*time.Second {
+				t.Errorf("session %d begins %v from now", i, began.Sub(h.clock.Now()))
+			}
+			old = append(old, next)
+			h.clock.advance(step)
+			h.ok("RevokeSubject", r.RevokeSubject(t.Context(), "jack"))
+			h.clock.advance(step)
+		}
+	}
+	h, r := revoking(t, session.Config{})
+	for range 30 { // and nobody signs in meanwhile
+		h.ok("RevokeSubject", r.RevokeSubject(t.Context(), "jack"))
+	}
+	err := h.Start(t.Context(), h.visitor(), gatehouse.Identity{Value: "jack"}, session.Options{})
+	h.unchecked("signing in after 30 revocations in a second", err, gatehouse.ErrUnavailable)
+	h.clock.advance(3 * time.Second)
+	h.again(h.signIn("jack"))
+}
+
 // TestRenewedWhileSubjectIsRevoked: a session is renewed on one server while its subject is revoked on another, of which this one hears a moment later. What was renewed goes back to before.
 func TestRenewedWhileSubjectIsRevoked(t *testing.T) {
 	h, r := revoking(t, session.Config{})

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
 )
 
 // boxRing returns a ring of keys that seal, the first of them in use.
@@ -295,6 +296,78 @@ func TestSealedKeysChange(t *testing.T) {
 	gone.over("a cookie whose key is gone", s, gatehouse.ErrSession)
 	if again := gone.again(next); again.Subject() != "jack" || again.ID() != s.ID() {
 		t.Errorf("a cookie that was sealed anew is %q's", again.Subject())
+	}
+}
+
+// TestSealedRingRotates: a ring that changes its key every day opens each cookie as long as its session lasts, on a server that has begun later as well, and no longer.
+func TestSealedRingRotates(t *testing.T) {
+	h, r := newSealed(t, brokenSealer{errDisk}, session.Config{})
+	store, master := memory.Keys(), keyring.NewMaster()
+	const absolute = 7 * 24 * time.Hour
+	newRing := func() *keyring.Ring {
+		ring, err := keyring.New(store, keyring.Config{Name: "session-cookie", Algorithm: keyring.A256GCM, Rotate: 24 * time.Hour, Lifetime: absolute, Master: master, Now: h.clock.Now,
+			Logger: slog.New(slog.DiscardHandler)})
+		h.ok("New", err)
+		h.ok("Load", ring.Load(t.Context()))
+		return ring
+	}
+	ring := newRing()
+	c := session.Config{Idle: absolute, Absolute: absolute, Touch: -1}
+	h.Table = sealedTable(h, ring, sealedCookie, r, c)
+	s := h.signIn("jack")
+	keys := map[string]bool{}
+	for day := range 7 {
+		h.again(s)
+		later := &house{Table: sealedTable(h, newRing(), sealedCookie, r, c), t: t, clock: h.clock}
+		later.again(s)
+		fresh := later.signIn("amy")
+		h.again(fresh)
+		raw, _ := base64.RawURLEncoding.DecodeString(fresh.Secret().Reveal())
+		keys[string(raw[1:1+raw[0]])] = true
+		if day == 6 {
+			break
+		}
+		h.clock.advance(24 * time.Hour)
+		h.ok("Load", ring.Load(t.Context()))
+	}
+	if len(keys) < 5 {
+		t.Errorf("in a week %d keys have sealed, want one a day", len(keys))
+	}
+	h.clock.advance(24*time.Hour - time.Minute)
+	h.ok("Load", ring.Load(t.Context()))
+	h.again(s)
+	h.clock.advance(time.Minute)
+	h.over("a session of a week ago", s, session.ErrOverdue)
+	for range 10 {
+		h.clock.advance(24 * time.Hour)
+		h.ok("Load", ring.Load(t.Context()))
+	}
+	before := h.Forged()
+	h.over("a cookie whose key is gone", s, session.ErrUnknown)
+	if h.Forged() != before+1 {
+		t.Error("a cookie whose key is gone is not counted")
+	}
+}
+
+// TestSealedNonces: of a hundred thousand cookies for one session no two are sealed under one nonce, or two of them would give away what is in both.
+func TestSealedNonces(t *testing.T) {
+	key := boxKey(t)
+	h, _ := newSealed(t, boxRing(t, key), session.Config{})
+	s := h.signIn("jack")
+	const n = 100_000
+	head := 1 + len(key.ID())
+	seen := make(map[[12]byte]bool, n)
+	for range n {
+		h.put(s, "same", 1)
+		h.save(s)
+		raw, err := base64.RawURLEncoding.DecodeString(s.Secret().Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[[12]byte(raw[head:])] = true
+	}
+	if len(seen) != n {
+		t.Errorf("%d cookies have %d nonces", n, len(seen))
 	}
 }
 
