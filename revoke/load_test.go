@@ -414,6 +414,27 @@ func TestExchangedBehindThePruned(t *testing.T) {
 	}
 }
 
+// TestShorterAndNothingToCompare: a feed that has become shorter is another one, even if the entry at which the list stood has just been removed.
+func TestShorterAndNothingToCompare(t *testing.T) {
+	s, c := &store{}, newClock()
+	for i, life := range []time.Duration{time.Hour, time.Minute, 30 * time.Second} {
+		_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint("old", i), Expires: noon.Add(life)})
+		must(t, err)
+	}
+	l := loaded(t, s, c)
+	for _, after := range []time.Duration{5*time.Minute + 31*time.Second, 6*time.Minute + time.Second} { // the last one goes, and then the one before it
+		c.add(noon.Add(after).Sub(c.Now()))
+		if after > 6*time.Minute {
+			s.restore(backup{})
+			add(t, s, "new", 1)
+		} else if n, err := l.Prune(t.Context()); n != 1 || err != nil {
+			t.Fatalf("Prune() = %d, %v, want 1, nil", n, err)
+		}
+		load(t, l)
+	}
+	wantTokens(t, l, "new", 1)
+}
+
 // TestPutBackHangs: a store that takes nothing back for ever holds nobody up for longer than the bound.
 func TestPutBackHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,7 +1,7 @@
 package revoke
 
 import (
-	"fmt"
+	"context"
 	"math"
 	"runtime"
 	"strconv"
@@ -171,39 +171,70 @@ func TestSumOf(t *testing.T) {
 	}
 }
 
-// TestMemory measures what an entry costs where the maps are at their emptiest, just after they have grown, and what is left when it is gone.
+// TestMemory measures what an entry costs where the maps are at their emptiest, just after they have grown.
 func TestMemory(t *testing.T) {
+	const n = 60_000
+	for kind, add := range map[string]func(k *known, p print){
+		"token":   func(k *known, p print) { k.tokens.add(p, until(1)) },
+		"subject": func(k *known, p print) { k.subjects.add(p, cutoffOf(1, 1)) },
+	} {
+		before := heap()
+		var k known
+		for i := range n {
+			add(&k, printOf(strconv.Itoa(i)))
+		}
+		each := float64(heap()-before) / n
+		t.Logf("%d of the kind %s: %.1f bytes each", n, kind, each)
+		if each > 64 || each < 16 {
+			t.Errorf("one of the kind %s takes %.1f bytes, want at most 64", kind, each)
+		}
+		runtime.KeepAlive(&k)
+	}
+}
+
+// million is a feed of so many entries of all kinds, which nobody has to keep.
+type million int
+
+func (m million) Since(_ context.Context, after int64, limit int) (Page, error) {
+	p := Page{Last: int64(m)}
+	for seq := after + 1; seq <= p.Last && len(p.Entries) < limit; seq++ {
+		e := Entry{Seq: seq, Kind: []Kind{Token, Session, Key, Subject}[seq%4], ID: strconv.FormatInt(seq, 36), Expires: time.Unix(2e9, 0)}
+		if e.Kind == Subject {
+			e.Before = time.Unix(1e9, 0)
+		}
+		p.Entries = append(p.Entries, e)
+	}
+	return p, nil
+}
+
+// TestMemoryOfAList measures a list with a million entries as a whole, what a check costs then, and what is left when they have expired.
+func TestMemoryOfAList(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes a second")
+		t.Skip("it takes a second or two")
 	}
-	for _, n := range []int{500_000, 1_000_000} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			for kind, add := range map[string]func(k *known, p print){
-				"token":   func(k *known, p print) { k.tokens.add(p, until(1)) },
-				"subject": func(k *known, p print) { k.subjects.add(p, cutoffOf(1, 1)) },
-			} {
-				before := heap()
-				var k known
-				var id [8]byte
-				for i := range n {
-					for j := range id {
-						id[j] = byte(i >> (8 * j))
-					}
-					add(&k, printOf(string(id[:])))
-				}
-				each := float64(heap()-before) / float64(n)
-				t.Logf("%d of the kind %s: %.1f bytes each", n, kind, each)
-				if each > 64 || each < 16 {
-					t.Errorf("one of the kind %s takes %.1f bytes, want at most 64", kind, each)
-				}
-				k.sweep(2)
-				if left := int64(heap()) - int64(before); left > int64(n) {
-					t.Errorf("when all are gone %d bytes are left", left)
-				}
-				runtime.KeepAlive(&k)
-			}
-		})
+	const n = 1_000_000
+	now := time.Unix(1.9e9, 0)
+	before := heap()
+	l := New(million(n), Config{Now: func() time.Time { return now }})
+	if err := l.Load(t.Context()); err != nil || l.Len() != n {
+		t.Fatalf("Load() = %v, and Len() = %d, want %d", err, l.Len(), n)
 	}
+	full := heap() - before
+	t.Logf("%d entries: %.1f bytes each", n, float64(full)/n)
+	if full > 64*n || full < 16*n {
+		t.Errorf("%d entries take %d bytes, want at most 64 each", n, full)
+	}
+	for _, claim := range []Claim{{Token: "none", Session: "none", Key: "none", Subject: "none", Issued: now}, {Token: "4", Issued: now}} { // both look everywhere that they need
+		if allocs := testing.AllocsPerRun(100, func() { _ = l.Check(claim) }); allocs != 0 {
+			t.Errorf("Check(%+v) allocates %v times, want 0", claim, allocs)
+		}
+	}
+	now = time.Unix(2e9, 0).Add(keep + 2*time.Second)
+	l.sweep(secondOf(l.overdue()))
+	if left := int64(heap()) - int64(before); l.Len() != 0 || left > n {
+		t.Errorf("when all have expired there are %d in %d bytes", l.Len(), left)
+	}
+	runtime.KeepAlive(l)
 }
 
 func heap() uint64 {
