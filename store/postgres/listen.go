@@ -19,8 +19,8 @@ const (
 const (
 	// proveFor is how long it may take until a listener hears what is said to it.
 	proveFor = 2 * time.Second
-	// silence is after how long without a word a listener makes sure that the connection is still there.
-	silence = 15 * time.Second
+	// defaultSilence is after how long without a word a listener makes sure that the connection is still there.
+	defaultSilence = 15 * time.Second
 )
 
 // errNotHeard: what was said did not arrive.
@@ -86,7 +86,7 @@ func (db *DB) prove(ctx context.Context, conn *pgx.Conn) error {
 // listen listens until the connection breaks.
 func (db *DB) listen(ctx context.Context, conn *pgx.Conn, heard func()) error {
 	for {
-		limited, cancel := context.WithTimeout(ctx, silence)
+		limited, cancel := context.WithTimeout(ctx, db.silence)
 		n, err := conn.WaitForNotification(limited)
 		quiet := limited.Err() != nil && ctx.Err() == nil
 		cancel()

@@ -34,6 +34,7 @@ type DB struct {
 	shared  *sqldb.DB
 	server  *pgx.ConnConfig // for those who listen
 	timeout time.Duration
+	silence time.Duration
 	long    sqldb.Long
 }
 
@@ -94,7 +95,7 @@ func (c config) open(server *pgx.ConnConfig) *DB {
 	pool.SetMaxIdleConns(c.maxConns)
 	pool.SetConnMaxIdleTime(maxIdleTime)
 	pool.SetConnMaxLifetime(maxLifetime)
-	return &DB{pool: pool, server: server, timeout: c.timeout, shared: &sqldb.DB{
+	return &DB{pool: pool, server: server, timeout: c.timeout, silence: defaultSilence, shared: &sqldb.DB{
 		Name: "postgres", Write: pool, Read: pool, Dialect: goose.DialectPostgres, Timeout: c.timeout, Again: again,
 		Lock: `SELECT pg_advisory_xact_lock($1)`, LockShared: `SELECT pg_advisory_xact_lock_shared($1)`, Ring: ringing,
 	}}

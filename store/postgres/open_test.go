@@ -337,6 +337,23 @@ type tap struct {
 	mu    sync.Mutex
 	kinds map[byte]int // how many messages of each kind there were
 	named []string     // statements and portals with a name
+	deaf  bool         // nothing is passed on any more, and nobody is told
+	conns []net.Conn
+}
+
+func (p *tap) deafen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.deaf = true
+}
+
+// hangUp closes the connections.
+func (p *tap) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.conns {
+		_ = conn.Close()
+	}
 }
 
 // startTap listens for clients of the server at target.
@@ -360,6 +377,9 @@ func startTap(t *testing.T, target string) *tap {
 				_ = client.Close()
 				return
 			}
+			tap.mu.Lock()
+			tap.conns = append(tap.conns, client, server)
+			tap.mu.Unlock()
 			all.Go(func() { _, _ = io.Copy(client, server); _ = client.Close() })
 			all.Go(func() { tap.listen(client, server); _ = server.Close() })
 		}
@@ -381,8 +401,8 @@ func (p *tap) listen(client io.Reader, server io.Writer) {
 		if _, err := io.ReadFull(client, body); err != nil {
 			return
 		}
-		if !first {
-			p.note(head[0], body)
+		if !first && p.note(head[0], body) {
+			continue
 		}
 		if _, err := server.Write(append(head, body...)); err != nil {
 			return
@@ -390,7 +410,8 @@ func (p *tap) listen(client io.Reader, server io.Writer) {
 	}
 }
 
-func (p *tap) note(kind byte, body []byte) {
+// note reports whether the message is to be swallowed.
+func (p *tap) note(kind byte, body []byte) (swallow bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.kinds[kind]++
@@ -403,11 +424,12 @@ func (p *tap) note(kind byte, body []byte) {
 		name = name[1:]
 	case 'P':
 	default:
-		return
+		return p.deaf
 	}
 	if len(name) > 0 {
 		p.named = append(p.named, fmt.Sprintf("%c %q", kind, name))
 	}
+	return p.deaf
 }
 
 // TestNothingIsPrepared: a statement with a name would be looked for on another connection behind a pooler. Parameters travel apart from the

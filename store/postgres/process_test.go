@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/url"
@@ -24,12 +25,21 @@ import (
 )
 
 // roles are what the test binary does as a second process, with the database at target.
-var roles = map[string]func(target string) error{"migrate": migrateHalf, "open": openAndClose}
+var roles = map[string]func(target string) error{"migrate": migrateHalf, "open": openAndClose, "revoke": revokeWhenTold}
 
 const roleVariable, targetVariable = "GATEHOUSE_POSTGRES_TEST_ROLE", "GATEHOUSE_POSTGRES_TEST_TARGET"
 
 // start starts a second process, which ends with the test.
 func start(t *testing.T, role string, target *url.URL) *exec.Cmd {
+	t.Helper()
+	c := process(t, role, target)
+	c.Stdout = os.Stderr
+	run(t, c)
+	return c
+}
+
+// process returns the test binary as a second process.
+func process(t *testing.T, role string, target *url.URL) *exec.Cmd {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -37,7 +47,12 @@ func start(t *testing.T, role string, target *url.URL) *exec.Cmd {
 	}
 	c := exec.CommandContext(context.WithoutCancel(t.Context()), program)
 	c.Env = append(os.Environ(), roleVariable+"="+role, targetVariable+"="+target.String())
-	c.Stdout, c.Stderr = os.Stderr, os.Stderr
+	c.Stderr = os.Stderr
+	return c
+}
+
+func run(t *testing.T, c *exec.Cmd) {
+	t.Helper()
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +60,40 @@ func start(t *testing.T, role string, target *url.URL) *exec.Cmd {
 		_ = c.Process.Kill()
 		_ = c.Wait()
 	})
-	return c
+}
+
+// A talker is a second process that is given orders and answers.
+type talker struct {
+	orders io.Writer
+	lines  *bufio.Scanner
+}
+
+func startTalking(t *testing.T, role string, target *url.URL) talker {
+	t.Helper()
+	c := process(t, role, target)
+	in, errIn := c.StdinPipe()
+	out, errOut := c.StdoutPipe()
+	if err := errors.Join(errIn, errOut); err != nil {
+		t.Fatal(err)
+	}
+	run(t, c)
+	return talker{in, bufio.NewScanner(out)}
+}
+
+// order gives the process a line.
+func (p talker) order(t *testing.T, what string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(p.orders, what); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// says ends the test if the next line is not want.
+func (p talker) says(t *testing.T, want string) {
+	t.Helper()
+	if !p.lines.Scan() || p.lines.Text() != want {
+		t.Fatalf("the other process says %q, want %q", p.lines.Text(), want)
+	}
 }
 
 // migrateHalf migrates, and takes its time in the middle of the last migration.

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/store/postgres"
 	"github.com/gatehouse-auth/gatehouse/store/storetest"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // A crowd is the stores of a suite's subtest in one database: with pools that are smaller than the crowd that uses them.
@@ -40,6 +41,7 @@ func (c *crowd[S]) reopened(t *testing.T) S {
 }
 
 func keys(db *postgres.DB) keyring.Store       { return postgres.Keys(db) }
+func tokens(db *postgres.DB) token.Store       { return postgres.Tokens(db) }
 func revocations(db *postgres.DB) revoke.Store { return postgres.Revocations(db) }
 
 // suites runs the suites of keys, tokens and revocations on databases that are empty.
@@ -48,6 +50,12 @@ func suites(t *testing.T, database func(*testing.T) *url.URL) {
 		storetest.TestKeys(t, func(t *testing.T) storetest.Keys {
 			c := gather(t, database(t), keys)
 			return storetest.Keys{Store: keys(c.db), Beside: c.another, Reopen: c.reopened}
+		})
+	})
+	t.Run("Tokens", func(t *testing.T) {
+		storetest.TestTokens(t, func(t *testing.T) storetest.Tokens {
+			c := gather(t, database(t), tokens)
+			return storetest.Tokens{Store: tokens(c.db), Beside: c.another, Reopen: c.reopened}
 		})
 	})
 	t.Run("Revocations", func(t *testing.T) {

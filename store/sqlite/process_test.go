@@ -18,6 +18,9 @@ import (
 var roles = map[string]func(name string) error{
 	"open":    openWhenTold,
 	"write":   writeForEver,
+	"rotate":  rotateForEver,
+	"revoke":  revokeWhenTold,
+	"exhaust": exhaustDisk,
 	"lock":    lockUntilTold,
 	"migrate": migrateHalf,
 	"fill":    fillDisk,

@@ -69,15 +69,15 @@ func (s *RevocationStore) Listen(ctx context.Context, heard func()) error {
 
 // listenHere hears this process alone.
 func (db *DB) listenHere(ctx context.Context, heard func()) error {
-	for {
+	for ctx.Err() == nil {
 		rung := db.rings.next()
 		heard()
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
 		case <-rung:
 		}
 	}
+	return ctx.Err()
 }
 
 // listen watches the file.
@@ -90,21 +90,22 @@ func (db *DB) listen(ctx context.Context, heard func()) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	w := watcher{conn: conn}
-	for first := true; ; first = false {
+	for rang := true; ; {
 		rung := db.rings.next()
 		news, err := w.look(ctx)
 		if err != nil {
 			return err
 		}
-		if news || first {
+		if news || rang {
 			heard()
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-rung:
-			heard()
+			rang = true
 		case <-tick.C:
+			rang = false
 		}
 	}
 }

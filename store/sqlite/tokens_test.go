@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/store/sqlite"
 	"github.com/gatehouse-auth/gatehouse/store/storetest"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // again returns what a process finds that opens the database once more: beside the first one, or after it.
@@ -25,6 +26,7 @@ func after[S any](db *sqlite.DB, name string, of func(*sqlite.DB) S) func(t *tes
 }
 
 func keys(db *sqlite.DB) keyring.Store       { return sqlite.Keys(db) }
+func tokens(db *sqlite.DB) token.Store       { return sqlite.Tokens(db) }
 func revocations(db *sqlite.DB) revoke.Store { return sqlite.Revocations(db) }
 
 func TestKeys(t *testing.T) {
@@ -39,6 +41,21 @@ func TestKeysInMemory(t *testing.T) {
 	storetest.TestKeys(t, func(t *testing.T) storetest.Keys {
 		store := keys(open(t, ":memory:"))
 		return storetest.Keys{Store: store, Beside: func(*testing.T) keyring.Store { return store }}
+	})
+}
+
+func TestTokens(t *testing.T) {
+	storetest.TestTokens(t, func(t *testing.T) storetest.Tokens {
+		name := fileName(t)
+		db := open(t, name)
+		return storetest.Tokens{Store: tokens(db), Beside: again(name, tokens), Reopen: after(db, name, tokens)}
+	})
+}
+
+func TestTokensInMemory(t *testing.T) {
+	storetest.TestTokens(t, func(t *testing.T) storetest.Tokens {
+		store := tokens(open(t, ":memory:"))
+		return storetest.Tokens{Store: store, Beside: func(*testing.T) token.Store { return store }}
 	})
 }
 

@@ -74,14 +74,12 @@ func (s *Keys) Save(ctx context.Context, ring string, version int64, keys []keyr
 		if _, err := exec(ctx, tx, `DELETE FROM gatehouse_keys WHERE ring = $1`, []byte(ring)); err != nil {
 			return err
 		}
+		rows := make([][]any, len(keys))
 		for i, k := range keys {
-			_, err := exec(ctx, tx, `INSERT INTO gatehouse_keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, []byte(ring), int64(i), []byte(k.ID), []byte(k.Algorithm),
-				k.Created.UnixMilli(), k.Active.UnixMilli(), k.Gone.UnixMilli(), int64(k.Lifetime), notNull(k.Material))
-			if err != nil {
-				return err
-			}
+			rows[i] = []any{[]byte(ring), int64(i), []byte(k.ID), []byte(k.Algorithm), k.Created.UnixMilli(), k.Active.UnixMilli(), k.Gone.UnixMilli(),
+				int64(k.Lifetime), notNull(k.Material)}
 		}
-		return nil
+		return insertRows(ctx, tx, `gatehouse_keys (ring, place, id, algorithm, created, active, gone, lifetime, material)`, rows)
 	})
 }
 

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/revoke"
@@ -46,26 +44,12 @@ func appendEntries(ctx context.Context, tx *sql.Tx, entries []revoke.Entry, ring
 	if err := row.Scan(&last, new(any)); err != nil {
 		return 0, err
 	}
-	seq := last - int64(len(entries))
-	for some := range slices.Chunk(entries, chunk) {
-		if err := insertEntries(ctx, tx, seq, some); err != nil {
-			return 0, err
-		}
-		seq += int64(len(some))
-	}
-	return last, nil
-}
-
-// insertEntries inserts what comes after seq, in one statement.
-func insertEntries(ctx context.Context, tx *sql.Tx, seq int64, entries []revoke.Entry) error {
-	var rows []string
-	var args []any
+	rows := make([][]any, len(entries))
 	for i, e := range entries {
-		rows = append(rows, `(`+placeholders(len(args)+1, 5)+`)`)
-		args = append(args, seq+1+int64(i), []byte(e.Kind), []byte(e.ID), e.Before.UnixMilli(), e.Expires.UnixMilli())
+		seq := last - int64(len(entries)-1-i)
+		rows[i] = []any{seq, []byte(e.Kind), []byte(e.ID), e.Before.UnixMilli(), e.Expires.UnixMilli()}
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO gatehouse_revocations (seq, kind, id, before, expires) VALUES `+strings.Join(rows, ", "), args...)
-	return err
+	return last, insertRows(ctx, tx, `gatehouse_revocations (seq, kind, id, before, expires)`, rows)
 }
 
 // Since implements [revoke.Source].

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/token"
@@ -279,26 +278,6 @@ func deleteSubject(ctx context.Context, tx *sql.Tx, subject string, purposes []s
 	_, err = exec(ctx, tx, `DELETE FROM gatehouse_tokens WHERE family IS NULL AND `+which, args...)
 	slices.Sort(ended)
 	return ended, err
-}
-
-// chunk is how many things one statement is given at most: databases take no more than some ten thousand parameters.
-const chunk = 500
-
-// placeholders returns n placeholders, the first of which is number from.
-func placeholders(from, n int) string {
-	var list []string
-	for i := range n {
-		list = append(list, fmt.Sprintf("$%d", from+i))
-	}
-	return strings.Join(list, ", ")
-}
-
-// appendBytes appends texts as parameters that are bytes.
-func appendBytes(args []any, texts []string) []any {
-	for _, text := range texts {
-		args = append(args, []byte(text))
-	}
-	return args
 }
 
 // Prune implements [token.Store]. What is left of families is removed in batches of limit too, until there is no more.

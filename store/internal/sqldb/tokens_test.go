@@ -34,6 +34,10 @@ func TestKeys(t *testing.T) {
 	storetest.TestKeys(t, func(t *testing.T) storetest.Keys { return storetest.Keys{Store: NewKeys(locked(t))} })
 }
 
+func TestTokens(t *testing.T) {
+	storetest.TestTokens(t, func(t *testing.T) storetest.Tokens { return storetest.Tokens{Store: NewTokens(locked(t))} })
+}
+
 func TestRevocations(t *testing.T) {
 	storetest.TestRevocations(t, func(t *testing.T) storetest.Revocations {
 		return storetest.Revocations{Store: NewRevocations(locked(t))}
