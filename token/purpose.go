@@ -28,7 +28,7 @@ type Purpose struct {
 	Type string
 	// TTL is how long a token is valid: a second at least. MaxTTL is how long a token may be that asks for another TTL; zero means TTL, so that none may be longer.
 	TTL, MaxTTL time.Duration
-	// Delay is how long after it was made a token becomes valid (nbf). Its TTL counts from when it was made.
+	// Delay is how long after it was made a token becomes valid (nbf). Its TTL counts from when it was made. A verifier's leeway does not shorten it.
 	Delay time.Duration
 	// Audience is who the tokens are meant for: written into each, and a token for nobody of them is refused. Required.
 	Audience []string

@@ -293,10 +293,14 @@ func intersect(is, may []string) bool {
 // checkTime checks exp, nbf and iat. A token that was issued in the future is one whose time has not come.
 func (v *Verifier) checkTime(c *Claims) error {
 	now, leeway := v.c.Now(), v.c.Leeway
+	early := leeway
+	if v.c.Purpose.Delay > 0 {
+		early = 0 // the delay is meant: it would be over before it began
+	}
 	switch {
 	case !now.Before(c.ExpiresAt.Add(leeway)):
 		return ErrExpired
-	case now.Add(leeway).Before(c.NotBefore), now.Add(leeway).Before(c.IssuedAt):
+	case now.Add(early).Before(c.NotBefore), now.Add(leeway).Before(c.IssuedAt):
 		return ErrNotYet
 	}
 	return nil

@@ -55,7 +55,7 @@ func newService(ctx context.Context, base string, clients registry, now func() t
 	if s.minter, err = token.NewMinter(token.MinterConfig{Issuer: base, Purpose: use, Ring: s.ring, Revocations: revoke.None, Now: now}); err != nil {
 		return nil, err
 	}
-	// One clock makes and verifies these tokens, so that there is nothing to be lenient about: the usual 30 s of leeway would open the window at once.
+	// One clock makes and verifies these tokens, so that there is nothing to be lenient about: the usual 30 s of leeway would keep the window open for twice as long.
 	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: base, Purpose: use, Ring: s.ring, Revocations: revoke.None, Leeway: -1, Now: now})
 	if err != nil {
 		return nil, err
