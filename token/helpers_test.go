@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -173,4 +174,84 @@ func (s *smith) payload(changes ...string) string {
 func (s *smith) says(changes ...string) (token.Claims, error) {
 	s.Helper()
 	return s.Verify(s.Context(), forge(s, s.key, s.head(), s.payload(changes...)))
+}
+
+// A brokenTokens is a store that fails with err, unless that is nil, from its nth call on.
+type brokenTokens struct {
+	token.Store
+	err   error
+	after int  // how many calls succeed before
+	done  bool // the call that fails is done all the same: only the answer is lost
+}
+
+func (s *brokenTokens) fails() bool {
+	if s.err == nil {
+		return false
+	}
+	s.after--
+	return s.after < 0
+}
+
+func (s *brokenTokens) Create(ctx context.Context, rec token.Record) error {
+	if !s.fails() {
+		return s.Store.Create(ctx, rec)
+	}
+	if s.done {
+		_ = s.Store.Create(ctx, rec)
+	}
+	return s.err
+}
+
+func (s *brokenTokens) Get(ctx context.Context, key token.Key) (token.Record, error) {
+	if s.fails() {
+		return token.Record{}, s.err
+	}
+	return s.Store.Get(ctx, key)
+}
+
+func (s *brokenTokens) Use(ctx context.Context, key token.Key) (token.Record, error) {
+	if !s.fails() {
+		return s.Store.Use(ctx, key)
+	}
+	if s.done {
+		_, _ = s.Store.Use(ctx, key)
+	}
+	return token.Record{}, s.err
+}
+
+func (s *brokenTokens) Rotate(ctx context.Context, key token.Key, used time.Time, sealed []byte, next token.Record) (token.Record, error) {
+	if !s.fails() {
+		return s.Store.Rotate(ctx, key, used, sealed, next)
+	}
+	if s.done {
+		_, _ = s.Store.Rotate(ctx, key, used, sealed, next)
+	}
+	return token.Record{}, s.err
+}
+
+func (s *brokenTokens) Delete(ctx context.Context, key token.Key, family string) error {
+	if !s.fails() {
+		return s.Store.Delete(ctx, key, family)
+	}
+	if s.done {
+		_ = s.Store.Delete(ctx, key, family)
+	}
+	return s.err
+}
+
+func (s *brokenTokens) DeleteSubject(ctx context.Context, subject string, purposes ...string) ([]string, error) {
+	if !s.fails() {
+		return s.Store.DeleteSubject(ctx, subject, purposes...)
+	}
+	if s.done {
+		_, _ = s.Store.DeleteSubject(ctx, subject, purposes...)
+	}
+	return nil, s.err
+}
+
+func (s *brokenTokens) Prune(ctx context.Context, before time.Time, limit int) (int, error) {
+	if s.fails() {
+		return 0, s.err
+	}
+	return s.Store.Prune(ctx, before, limit)
 }
