@@ -91,6 +91,9 @@ type Postgres struct {
 	t         T
 	port      int
 	databases int
+	dir, bin  string
+	running   bool
+	resume    func() // ends a Pause; nil if there is none
 }
 
 // StartPostgres starts a PostgreSQL server without a database of the test's. It ends with the test.
@@ -103,19 +106,43 @@ func StartPostgres(t T) *Postgres {
 	if len(found) == 0 {
 		missing(t, "PostgreSQL", DemandServers)
 	}
-	bin, s := filepath.Dir(found[len(found)-1]), &Postgres{t: t, port: freePort(t)}
 	dir, err := os.MkdirTemp("", "postgres") // a test's own folder may belong to somebody else, and its name is too long for a socket
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	giveToPostgres(t, dir)
-	data, log := filepath.Join(dir, "data"), filepath.Join(dir, "log")
-	asPostgres(t, filepath.Join(bin, "initdb"), "-D", data, "-U", "app", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-	options := fmt.Sprintf("-p %d -h 127.0.0.1 -k %s -c fsync=off", s.port, dir)
-	asPostgres(t, filepath.Join(bin, "pg_ctl"), "-D", data, "-l", log, "-w", "-o", options, "start")
-	t.Cleanup(func() { asPostgres(t, filepath.Join(bin, "pg_ctl"), "-D", data, "-m", "immediate", "stop") })
+	s := &Postgres{t: t, port: freePort(t), dir: dir, bin: filepath.Dir(found[len(found)-1])}
+	asPostgres(t, s.Tool("initdb"), "-D", s.data(), "-U", "app", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+	t.Cleanup(s.Stop)
+	s.Start()
 	return s
+}
+
+// Tool returns the path of a program that belongs to the server, such as pg_dump.
+func (s *Postgres) Tool(name string) string { return filepath.Join(s.bin, name) }
+
+func (s *Postgres) data() string { return filepath.Join(s.dir, "data") }
+
+// Start starts the server again after Stop, with what it had.
+func (s *Postgres) Start() {
+	s.t.Helper()
+	options := fmt.Sprintf("-p %d -h 127.0.0.1 -k %s -c fsync=off", s.port, s.dir)
+	asPostgres(s.t, s.Tool("pg_ctl"), "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-w", "-o", options, "start")
+	s.running = true
+}
+
+// Stop ends the server and every connection at once, as a crash would. What was committed stays. It may be stopped already.
+func (s *Postgres) Stop() {
+	s.t.Helper()
+	if !s.running {
+		return
+	}
+	if s.resume != nil {
+		s.resume()
+	}
+	asPostgres(s.t, s.Tool("pg_ctl"), "-D", s.data(), "-m", "immediate", "stop")
+	s.running = false
 }
 
 // NewDatabase makes an empty database and returns its address, for postgres.Open.
