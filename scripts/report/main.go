@@ -1,5 +1,5 @@
-// Command report reads `go test -json` from its standard input, shows each package as it finishes and whatever failed,
-// and writes the counts for scripts/test:
+// Command report reads `go test -json` from its standard input, shows each package as it finishes, what tests have
+// measured (t.Attr with the key "figure") and whatever failed, and writes the counts for scripts/test:
 //
 //	go test -json ./... | go run ./scripts/report -skips skips.txt -counts counts.txt
 //

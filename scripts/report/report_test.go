@@ -57,6 +57,11 @@ func TestRun(t *testing.T) {
 				do("run", "TestB", ""), do("output", "TestB", "quiet\n"), do("pass", "TestB", ""), do("fail", "", "")),
 			counts: "1 1 0\n", shows: []string{"got 1, want 2", "FAIL  p"}, hides: []string{"quiet"}, err: "1 failed",
 		},
+		"shows what was measured": {
+			in: stream(t, do("start", "", ""), do("run", "TestA", ""), event{Action: "attr", Package: "p", Test: "TestA", Key: "figure", Value: "p50 9 ms"},
+				event{Action: "attr", Package: "p", Test: "TestA", Key: "other", Value: "hidden"}, do("pass", "TestA", ""), do("pass", "", "")),
+			counts: "1 0 0\n", shows: []string{"TestA: p50 9 ms\n"}, hides: []string{"hidden", "other"},
+		},
 		"does not build": {
 			in: stream(t, event{Action: "build-output", ImportPath: "p [p.test]", Output: "x.go:1: undefined: y\n"},
 				event{Action: "build-fail", ImportPath: "p [p.test]"}, do("start", "", ""),
@@ -147,7 +152,7 @@ func TestRunCannotWrite(t *testing.T) {
 // sample is a module in which every kind of end happens.
 var sample = map[string]string{
 	"go.mod":         "module sample\n\ngo 1.26\n",
-	"good/a_test.go": "package good\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Run(\"sub\", func(t *testing.T) { t.Log(\"quiet\") }) }\nfunc TestB(t *testing.T) { t.Skip(\"no nginx\") }\n",
+	"good/a_test.go": "package good\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Attr(\"figure\", \"p99 1 s\"); t.Run(\"sub\", func(t *testing.T) { t.Log(\"quiet\") }) }\nfunc TestB(t *testing.T) { t.Skip(\"no nginx\") }\n",
 	"bad/a_test.go":  "package bad\nimport \"testing\"\nfunc TestA(t *testing.T) { t.Error(\"got 1, want 2\") }\n",
 	"dies/a_test.go": "package dies\nimport (\"os\"; \"testing\")\nfunc TestA(t *testing.T) { println(\"last words\"); os.Exit(3) }\n",
 	"rot/a_test.go":  "package rot\nfunc f() { undefinedName() }\n",
@@ -181,5 +186,5 @@ func TestRunOnTheRealThing(t *testing.T) {
 	if got := content(t, counts); got != "2 3 1\n" {
 		t.Errorf("counts = %q, want 2 passed, 3 failed, 1 skipped", got)
 	}
-	mustShow(t, out.String(), []string{"got 1, want 2", "last words", "undefinedName", "ok    sample/good"}, []string{"quiet"})
+	mustShow(t, out.String(), []string{"got 1, want 2", "last words", "undefinedName", "TestA: p99 1 s", "ok    sample/good"}, []string{"quiet"})
 }

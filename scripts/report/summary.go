@@ -17,9 +17,13 @@ type event struct {
 	ImportPath  string // instead of Package in the build-… actions
 	Test        string
 	Output      string
+	Key, Value  string // of an attribute
 	Elapsed     float64
 	FailedBuild string
 }
+
+// figure is the name of an attribute whose value is always shown: something that a test has measured.
+const figure = "figure"
 
 // A summary counts the results of tests and keeps what they print until it is known whether anybody needs it.
 type summary struct {
@@ -82,6 +86,10 @@ func (s *summary) take(e event) {
 		s.open[e.Package] = append(s.open[e.Package], e.Test)
 	case "output", "build-output":
 		s.kept[e.key()] = append(s.kept[e.key()], e.Output)
+	case "attr":
+		if e.Key == figure {
+			fmt.Fprintf(s.out, "        %s: %s\n", e.Test, e.Value)
+		}
 	case "pass", "fail", "skip":
 		if e.Test == "" {
 			s.endPackage(e)
