@@ -10,10 +10,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -327,4 +331,33 @@ func revocationsIn(t *testing.T, file string) (all []revocation) {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// cuttable returns another address of the server at a URL, and how to cut it off and put it back.
+func cuttable(t *testing.T, address string) (elsewhere string, cut func(bool)) {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, off, open := u.Host, atomic.Bool{}, sync.Map{}
+	u.Host = serve(t, func(client net.Conn) {
+		upstream, err := net.DialTimeout("tcp", server, patience)
+		if err != nil || off.Load() {
+			return
+		}
+		defer upstream.Close()
+		open.Store(client, upstream)
+		defer open.Delete(client)
+		go io.Copy(client, upstream)
+		io.Copy(upstream, client)
+	})
+	return u.String(), func(on bool) {
+		off.Store(on)
+		open.Range(func(client, upstream any) bool {
+			client.(net.Conn).Close()
+			upstream.(net.Conn).Close()
+			return true
+		})
+	}
 }
