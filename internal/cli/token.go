@@ -215,6 +215,13 @@ func (c tokenRevokeCommand) Run(p *program) error {
 			return err
 		}
 	}
+	h, err := p.open(c.source(p))
+	if err != nil {
+		return err
+	}
+	if h.plan == nil {
+		return c.revokeSessions(p, h)
+	}
 	i, v, err := c.openIssuer(p, 0)
 	if err != nil {
 		return err
@@ -239,6 +246,34 @@ func (c tokenRevokeCommand) check() error {
 		return exit{exitUsage, errors.New("say what to revoke, one thing: a token, --id, --session, --subject or --all")}
 	}
 	return nil
+}
+
+// revokeSessions ends sessions where the configuration has no tokens.
+func (c tokenRevokeCommand) revokeSessions(p *program, h *house) error {
+	if h.shelf == nil {
+		return exit{exitUsage, errors.New("this configuration has nothing that can be revoked: its carriers name neither session nor bearer, and there are no clients")}
+	}
+	v, err := openBeside(p, h.cfg)
+	if err != nil {
+		return err
+	}
+	defer v.close()
+	said := ""
+	switch {
+	case c.All:
+		said, err = "every session that has begun until now", v.list.RevokeAll(p.ctx)
+	case c.Subject != "":
+		said, err = "every session of "+c.Subject+" that has begun until now", v.list.RevokeSubject(p.ctx, c.Subject)
+	case c.Session != "":
+		said, err = "session "+c.Session, v.list.RevokeSession(p.ctx, c.Session, p.now().Add(h.cfg.Sessions.Absolute.Std()))
+	default:
+		return exit{exitUsage, errors.New("this configuration makes no tokens, so that only --session, --subject and --all end something")}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, "revoked:", said)
+	return err
 }
 
 // revoke ends what the command line names, and says what that was.
