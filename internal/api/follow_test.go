@@ -14,9 +14,13 @@ import (
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/carrier"
+	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/api"
 	"github.com/gatehouse-auth/gatehouse/internal/listen"
 	"github.com/gatehouse-auth/gatehouse/revoke"
+	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -246,7 +250,7 @@ func TestStreamsEnd(t *testing.T) {
 	if _, err := io.Copy(io.Discard, response.Body); err != nil {
 		t.Errorf("the stream ends with %v, want a clean end", err)
 	}
-	if again := open(); again.StatusCode != 503 || again.Header.Get("Retry-After") == "" {
+	if again := open(); again.StatusCode != 503 || again.Header.Get("Retry-After") == "" || again.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("following a feed that is closed = %d, want 503", again.StatusCode)
 	}
 	watcher := d.clients["watcher"]
@@ -261,21 +265,26 @@ func TestStreamsEnd(t *testing.T) {
 func TestStreamsOutliveTimeouts(t *testing.T) {
 	h2 := &http.Protocols{}
 	h2.SetUnencryptedHTTP2(true)
+	cookies := func(c *guard.Config) { // whose writer stands between
+		c.Carriers = append(c.Carriers, carrier.Session(session.New(memory.Sessions(), session.Config{})))
+	}
 	for name, tt := range map[string]struct {
 		serve  func(d *desk) string
 		client *http.Transport
+		guard  func(*guard.Config)
 	}{
 		"WriteTimeout": {func(d *desk) string {
 			return d.serve(func(s *http.Server) {
 				s.WriteTimeout, s.ReadHeaderTimeout, s.IdleTimeout = 500*time.Millisecond, time.Second, time.Second
 			})
-		}, &http.Transport{}},
-		"ReadTimeout":          {func(d *desk) string { return d.serve(func(s *http.Server) { s.ReadTimeout = 500 * time.Millisecond }) }, &http.Transport{}},
-		"our own server":       {listening, &http.Transport{}},
-		"our own, over HTTP/2": {listening, &http.Transport{Protocols: h2}},
+		}, &http.Transport{}, nil},
+		"ReadTimeout":          {func(d *desk) string { return d.serve(func(s *http.Server) { s.ReadTimeout = 500 * time.Millisecond }) }, &http.Transport{}, nil},
+		"our own server":       {listening, &http.Transport{}, nil},
+		"our own, over HTTP/2": {listening, &http.Transport{Protocols: h2}, nil},
+		"with sessions":        {listening, &http.Transport{}, cookies},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := newDesk(t, setting{live: true})
+			d := newDesk(t, setting{live: true, guard: tt.guard})
 			address := tt.serve(d)
 			t.Cleanup(tt.client.CloseIdleConnections)
 			r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", address+feedPath+"?since=0", nil))

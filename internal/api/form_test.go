@@ -93,8 +93,8 @@ func TestBodyWithoutLength(t *testing.T) {
 		r.ContentLength = -1
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Authorization", basic("reports"))
-		if got := d.send(r); got.status != tt.want {
-			t.Errorf("%s = %d %s, want %d", name, got.status, got.body, tt.want)
+		if got := d.send(r); got.status != tt.want || got.status == 413 && d.log.line("access.status=413", "access.reason=body_too_large") == "" {
+			t.Errorf("%s = %d %s, want %d, and the log to say so:\n%s", name, got.status, got.body, tt.want, d.log)
 		}
 	}
 }

@@ -142,3 +142,27 @@ func TestOthersVerifyWithThePublishedKeys(t *testing.T) {
 		t.Errorf("another program verifies %+v, %v, want the client's token", c, err)
 	}
 }
+
+// TestThereIsNoKeyServer: keys are not asked for by a name, which could be a path; what is registered counts, and what is published is one set for everybody.
+func TestThereIsNoKeyServer(t *testing.T) {
+	d := newDesk(t, setting{})
+	person := "Bearer " + d.start("").Access.Text.Reveal()
+	for _, target := range []string{"/getkey", "/getkey?identity=worker", "/getkey?identity=../keys_test.go", "/.well-known/worker.jwks", "/.well-known/", "/.well-known/jwks.json/worker"} {
+		if got := d.get(target); got.status != 401 || strings.Contains(got.body, "worker") {
+			t.Errorf("GET %s as nobody = %d %s, want 401", target, got.status, got.body)
+		}
+		if got := d.get(target, "Authorization", person); got.status != 404 || got.member("code") != "not_found" || strings.Contains(got.body, "no such file") {
+			t.Errorf("GET %s as somebody = %d %s, want 404 not_found", target, got.status, got.body)
+		}
+	}
+	for _, target := range []string{"/.well-known/../jwks.json", "/.well-known/..%2f..%2fetc/passwd", "/.well-known//jwks.json"} {
+		r := d.request("GET", "/")
+		r.URL.Path, r.URL.RawPath, r.RequestURI = strings.ReplaceAll(target, "%2f", "/"), target, target
+		if got := d.send(r); got.status != 400 || got.member("code") != "bad_target" {
+			t.Errorf("GET %s = %d %s, want 400 bad_target", target, got.status, got.body)
+		}
+	}
+	if all, one := d.get(keysPath), d.get(keysPath+"?identity=../x&kid=x"); one.status != 200 || one.body != all.body {
+		t.Errorf("GET %s with a query = %d %s, want what everybody gets", keysPath, one.status, one.body)
+	}
+}
