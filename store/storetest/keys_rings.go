@@ -16,7 +16,12 @@ const rotation = time.Hour
 // ringSet returns rings of one name, as many processes have them, on the stores in turn, with one clock.
 func (s *keySuite) ringSet(n int) ([]*keyring.Ring, *clock) {
 	s.Helper()
-	master, stores, c := keyring.NewMaster(), s.stores(), &clock{now: s.now}
+	return s.ringsOn(s.stores(), n)
+}
+
+func (s *keySuite) ringsOn(stores []keyring.Store, n int) ([]*keyring.Ring, *clock) {
+	s.Helper()
+	master, c := keyring.NewMaster(), &clock{now: s.now}
 	rings := make([]*keyring.Ring, n)
 	for i := range rings {
 		var err error
@@ -60,9 +65,14 @@ func (s *keySuite) stored() []keyring.Record {
 
 // ringsRotateOnce: several processes that find at the same moment that it is time for a key make one.
 func (s *keySuite) ringsRotateOnce() {
-	rings, c := s.ringSet(8)
+	begin, stores := &gate{}, s.stores()
+	for i := range stores {
+		stores[i] = gatedKeys{stores[i], begin}
+	}
+	rings, c := s.ringsOn(stores, 8)
 	load := func(r *keyring.Ring) error { return r.Load(s.Context()) }
 	signers := []string{}
+	begin.closeFor(len(rings))
 	for turn := range s.rounds(4) {
 		s.onAll("Load", rings, load)
 		signer := s.agree(rings)
@@ -71,6 +81,7 @@ func (s *keySuite) ringsRotateOnce() {
 		}
 		signers = append(signers, signer)
 		c.advance(rotation - rotation/4)
+		begin.closeFor(len(rings))
 		s.onAll("Load when the next key is due", rings, load)
 		if now := s.agree(rings); now != signer {
 			s.Errorf("before it is time, %s signs, want %s", now, signer)
@@ -89,6 +100,17 @@ func (s *keySuite) ringsRotateOnce() {
 			s.Errorf("when it is time, %s still signs", now)
 		}
 	}
+}
+
+// gatedKeys let nobody save before all have come who have then all loaded the same.
+type gatedKeys struct {
+	keyring.Store
+	gate *gate
+}
+
+func (g gatedKeys) Save(ctx context.Context, ring string, version int64, keys []keyring.Record) error {
+	g.gate.pass(ctx)
+	return g.Store.Save(ctx, ring, version, keys)
 }
 
 // ringsFollow: what is rotated or imported in one process signs in all, as soon as they look, and verifies at once where it is asked for.

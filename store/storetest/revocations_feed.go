@@ -102,6 +102,7 @@ func (s *revocationSuite) pages() {
 		if diff := differInEntries(got, all); diff != "" {
 			s.Errorf("in pages of %d: %s", limit, diff)
 		}
+		s.hasSince(s.Store, 50, limit, 231, all[50:min(50+limit, 231)]...)
 	}
 }
 
@@ -244,6 +245,9 @@ func (s *revocationSuite) randomSteps() {
 func (s *revocationSuite) pruneBoth(model *[]revoke.Entry) {
 	s.Helper()
 	before, limit := s.now.Add(time.Duration(pick(8))*time.Minute), pick(6)
+	if pick(10) == 0 { // nothing is left
+		before, limit = s.now.Add(time.Hour), 1000
+	}
 	expired := func(e revoke.Entry) bool { return e.Expires.Before(before) }
 	n := 0
 	for _, e := range *model {

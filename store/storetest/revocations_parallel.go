@@ -106,15 +106,16 @@ func (s *revocationSuite) parallelPrunes() {
 func (s *revocationSuite) noGaps() {
 	const writers, adds = 6, 40
 	stores := s.stores()
-	var writing atomic.Int64
+	var writing, pages atomic.Int64
 	writing.Store(writers)
 	seen := make([][]revoke.Entry, 2)
 	errs := together(writers+len(seen), stores, func(store revoke.Store, i int) error {
 		if i < len(seen) {
-			return s.follow(store, &seen[i], func() bool { return writing.Load() > 0 })
+			return s.follow(store, &seen[i], func() bool { pages.Add(1); return writing.Load() > 0 })
 		}
 		defer writing.Add(-1)
-		for n := range adds {
+		for n := 0; n < adds || n < 3*adds && pages.Load() < 5*adds; n++ { // readers shall get somewhere meanwhile
+			dawdle()
 			if _, err := store.Add(s.Context(), s.entries(1+n%3)...); err != nil {
 				return err
 			}
@@ -131,23 +132,23 @@ func (s *revocationSuite) noGaps() {
 	}
 }
 
-// follow reads a feed from the beginning for as long as it is written to, and once more.
+// follow reads a feed from the beginning for as long as it is written to, and once more. Its pages are large, so that it sees the very end of the feed.
 func (s *revocationSuite) follow(store revoke.Store, seen *[]revoke.Entry, writing func() bool) error {
 	at, last := int64(0), int64(0)
 	for more := true; more; {
 		more = writing()
 		for {
-			page, err := store.Since(s.Context(), at, 7)
+			page, err := store.Since(s.Context(), at, 1000)
 			if err != nil {
 				return err
 			}
 			if page.Last < last {
-				return fmt.Errorf("Last was %d, and is %d", last, page.Last)
+				return fmt.Errorf("the value of Last was %d, and is %d", last, page.Last)
 			}
 			last = page.Last
 			for _, e := range page.Entries {
 				if e.Seq != at+1 || e.Seq > page.Last {
-					return fmt.Errorf("Since has %d after %d, with Last = %d", e.Seq, at, page.Last)
+					return fmt.Errorf("the page has %d after %d, with Last = %d", e.Seq, at, page.Last)
 				}
 				at = e.Seq
 			}
@@ -166,7 +167,7 @@ func (s *revocationSuite) follow(store revoke.Store, seen *[]revoke.Entry, writi
 func (s *revocationSuite) addAgainstPrune() {
 	given := make([][]revoke.Entry, 6)
 	done := make(chan struct{})
-	var writing atomic.Int64
+	var writing, pruned atomic.Int64
 	writing.Store(int64(len(given)))
 	errs := together(len(given)+2, s.stores(), func(store revoke.Store, i int) error {
 		if i >= len(given) {
@@ -174,6 +175,7 @@ func (s *revocationSuite) addAgainstPrune() {
 				if _, err := store.Prune(s.Context(), s.now, 3); err != nil {
 					return err
 				}
+				pruned.Add(1)
 			}
 			return nil
 		}
@@ -182,7 +184,8 @@ func (s *revocationSuite) addAgainstPrune() {
 				close(done)
 			}
 		}()
-		for range rounds / 4 {
+		for n := 0; n < rounds/4 || n < rounds && pruned.Load() < 20; n++ { // pruning shall get somewhere meanwhile
+			dawdle()
 			entries := s.entries(2)
 			entries[pick(2)].Expires = s.now.Add(-time.Minute)
 			last, err := store.Add(s.Context(), entries...)

@@ -131,23 +131,57 @@ func caching(n *naive) session.Store {
 	}}
 }
 
-// allFaults returns who must notice each fault, and how to open a store that has it.
-func allFaults() (caught map[string]string, open map[string]func(*testing.T) Sessions) {
-	caught, open = map[string]string{}, map[string]func(*testing.T) Sessions{}
+// A faulty store breaks a promise.
+type faulty struct {
+	suite  string // the kind of store
+	caught string // names of the parts that must notice, separated by spaces
+	run    func(t *testing.T)
+}
+
+// suiteParts are the names of the parts of each suite.
+func suiteParts() map[string][]string {
+	parts := map[string][]string{}
+	for _, part := range sessionTests {
+		parts["sessions"] = append(parts["sessions"], part.name)
+	}
+	for _, part := range keyTests {
+		parts["keys"] = append(parts["keys"], part.name)
+	}
+	for _, part := range tokenTests {
+		parts["tokens"] = append(parts["tokens"], part.name)
+	}
+	for _, part := range revocationTests {
+		parts["revocations"] = append(parts["revocations"], part.name)
+	}
+	return parts
+}
+
+// allFaults returns the faults by their names.
+func allFaults() map[string]faulty {
+	all := map[string]faulty{}
+	add := func(suite, name, caught string, run func(t *testing.T)) {
+		name = suite + ": " + name
+		if _, twice := all[name]; twice {
+			panic("two faults are called " + name)
+		}
+		all[name] = faulty{suite, caught, run}
+	}
 	for name, setup := range setups {
-		caught[name], open[name] = setup.caught, setup.open
+		add("sessions", name, setup.caught, func(t *testing.T) { TestSessions(t, setup.open) })
 	}
 	for _, f := range slices.Concat(faults, races, contextFaults) {
-		if caught[f.name] != "" {
-			panic("two faults are called " + f.name)
-		}
-		caught[f.name], open[f.name] = f.caught, func(*testing.T) Sessions {
-			b := &broken{naive: new(naive)}
-			f.apply(b)
-			return Sessions{Store: b, Beside: func(*testing.T) session.Store { return b }}
-		}
+		add("sessions", f.name, f.caught, func(t *testing.T) {
+			TestSessions(t, func(*testing.T) Sessions {
+				b := &broken{naive: new(naive)}
+				f.apply(b)
+				return Sessions{Store: b, Beside: func(*testing.T) session.Store { return b }}
+			})
+		})
 	}
-	return caught, open
+	addKeyFaults(add)
+	addTokenFaults(add)
+	addRevocationFaults(add)
+	return all
 }
 
 // TestFaulty is what a child process of [TestFaultsAreCaught] runs.
@@ -156,9 +190,8 @@ func TestFaulty(t *testing.T) {
 	if name == "" {
 		return // nothing is wrong with the stores here
 	}
-	_, open := allFaults()
 	patience = 300 * time.Millisecond
-	TestSessions(t, open[name])
+	allFaults()[name].run(t)
 }
 
 // TestFaultsAreCaught runs the suite on stores that break one promise each. A suite that lets one of them pass is worth nothing.
@@ -167,15 +200,20 @@ func TestFaultsAreCaught(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	caught, _ := allFaults()
-	for name, parts := range caught {
+	for name, f := range allFaults() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			output := runFaulty(t, program, name, strings.Fields(parts))
+			parts := strings.Fields(f.caught)
+			for _, part := range parts {
+				if !slices.Contains(suiteParts()[f.suite], part) {
+					t.Fatalf("the suite of %s has no part %q", f.suite, part)
+				}
+			}
+			output := runFaulty(t, program, name, parts)
 			if strings.Contains(output, "panic:") || strings.Contains(output, "DATA RACE") {
 				t.Errorf("the suite does not survive it:\n%s", output)
 			}
-			for _, part := range strings.Fields(parts) {
+			for _, part := range parts {
 				if !strings.Contains(output, "--- FAIL: TestFaulty/"+part+" ") {
 					t.Errorf("%s passes, want a failure. Output:\n%s", part, output)
 				}
@@ -187,11 +225,6 @@ func TestFaultsAreCaught(t *testing.T) {
 // runFaulty runs parts of the suite in a child process, on a store with the fault, and returns its output.
 func runFaulty(t *testing.T, program, fault string, parts []string) string {
 	t.Helper()
-	for _, part := range parts {
-		if !slices.Contains(partNames(), part) {
-			t.Fatalf("the suite has no part %q", part)
-		}
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	child := exec.CommandContext(ctx, program, "-test.run=^TestFaulty$/^("+strings.Join(parts, "|")+")$", "-test.timeout=100s")
@@ -203,26 +236,20 @@ func runFaulty(t *testing.T, program, fault string, parts []string) string {
 	return string(output)
 }
 
-func partNames() (names []string) {
-	for _, part := range sessionTests {
-		names = append(names, part.name)
-	}
-	return names
-}
-
-// TestEveryPartCatchesAFault: a part of the suite that no fault makes fail tests nothing.
+// TestEveryPartCatchesAFault: a part of a suite that no fault makes fail tests nothing.
 func TestEveryPartCatchesAFault(t *testing.T) {
-	caught, _ := allFaults()
-	var all []string
-	for _, parts := range caught {
-		all = append(all, strings.Fields(parts)...)
+	caught := map[string][]string{}
+	for _, f := range allFaults() {
+		caught[f.suite] = append(caught[f.suite], strings.Fields(f.caught)...)
 	}
-	for i, part := range partNames() {
-		if !slices.Contains(all, part) {
-			t.Errorf("no fault is caught by %s", part)
-		}
-		if slices.Contains(partNames()[:i], part) {
-			t.Errorf("two parts are called %s", part)
+	for suite, parts := range suiteParts() {
+		for i, part := range parts {
+			if !slices.Contains(caught[suite], part) {
+				t.Errorf("no fault is caught by %s of %s", part, suite)
+			}
+			if slices.Contains(parts[:i], part) {
+				t.Errorf("two parts of %s are called %s", suite, part)
+			}
 		}
 	}
 }

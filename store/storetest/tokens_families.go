@@ -1,10 +1,12 @@
 package storetest
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -27,11 +29,22 @@ type desk struct {
 // desks returns desks, as many processes have them, on the stores in turn, with one clock and one feed of revocations.
 func (s *tokenSuite) desks(n int) ([]desk, *clock) {
 	s.Helper()
+	stores := s.stores()
+	each := make([]token.Store, n)
+	for i := range each {
+		each[i] = stores[i%len(stores)]
+	}
+	return s.desksOn(each)
+}
+
+// desksOn returns a desk for each of the stores.
+func (s *tokenSuite) desksOn(stores []token.Store) ([]desk, *clock) {
+	s.Helper()
 	key, err := keyring.Generate(keyring.EdDSA)
 	s.ok("Generate", err)
 	ring, err := keyring.Static("access", key)
 	s.ok("Static", err)
-	stores, c, revoked, all := s.stores(), &clock{now: s.now}, &feed{}, make([]desk, n)
+	c, revoked, all := &clock{now: s.now}, &feed{}, make([]desk, len(stores))
 	access, refresh := token.Access(), token.Refresh()
 	access.Audience, refresh.Audience = []string{testAudience}, []string{testAudience}
 	for i := range all {
@@ -39,7 +52,7 @@ func (s *tokenSuite) desks(n int) ([]desk, *clock) {
 		s.ok("Load", list.Load(s.Context()))
 		minter, err := token.NewMinter(token.MinterConfig{Issuer: testIssuer, Purpose: access, Ring: ring, Revocations: list, Now: c.Now})
 		s.ok("NewMinter", err)
-		families, err := token.NewFamilies(token.FamiliesConfig{Issuer: testIssuer, Purpose: refresh, Store: stores[i%len(stores)], Access: minter,
+		families, err := token.NewFamilies(token.FamiliesConfig{Issuer: testIssuer, Purpose: refresh, Store: stores[i], Access: minter,
 			Revocations: list, Logger: slog.New(slog.DiscardHandler), Now: c.Now})
 		s.ok("NewFamilies", err)
 		all[i] = desk{families, list}
@@ -99,6 +112,56 @@ func (s *tokenSuite) lines(first token.Pair) (n int) {
 // keyOf is the key under which the store has a token.
 func keyOf(t token.Token) token.Key { return sha256.Sum256([]byte(t.Text.Reveal())) }
 
+// A gate lets nobody rotate before all have come to it, who have then all found the same.
+type gate struct {
+	mu      sync.Mutex
+	missing int
+	opened  chan struct{}
+}
+
+// closeFor closes the gate until n have come.
+func (g *gate) closeFor(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.missing, g.opened = n, make(chan struct{})
+}
+
+// pass waits until all have come, though not for ever: somebody may have failed on the way. Who comes later need not wait.
+func (g *gate) pass(ctx context.Context) {
+	g.mu.Lock()
+	if g.missing--; g.missing == 0 {
+		close(g.opened)
+	}
+	waits, opened := g.missing > 0, g.opened
+	g.mu.Unlock()
+	if waits {
+		select {
+		case <-opened:
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// all returns the stores behind the gate.
+func (g *gate) all(stores []token.Store) []token.Store {
+	behind := make([]token.Store, len(stores))
+	for i := range stores {
+		behind[i] = gatedTokens{stores[i], g}
+	}
+	return behind
+}
+
+type gatedTokens struct {
+	token.Store
+	gate *gate
+}
+
+func (g gatedTokens) Rotate(ctx context.Context, key token.Key, used time.Time, sealed []byte, next token.Record) (token.Record, error) {
+	g.gate.pass(ctx)
+	return g.Store.Rotate(ctx, key, used, sealed, next)
+}
+
 // families: a log-in is renewed again and again, by whichever process is asked, and stays one.
 func (s *tokenSuite) families() {
 	desks, c := s.desks(2)
@@ -125,12 +188,14 @@ func (s *tokenSuite) families() {
 
 // familiesParallel: many who renew the same log-in at once, as the tabs of a browser do, all get the same successor, and there is one line.
 func (s *tokenSuite) familiesParallel() {
-	desks, c := s.desks(2)
+	begin := &gate{}
+	desks, c := s.desksOn(begin.all(s.stores()))
 	first := s.signIn(desks[0], "anna")
 	pair := first
 	for turn := range s.rounds(4) {
 		s.later(desks, c, time.Minute)
 		got := make([]token.Pair, crowd)
+		begin.closeFor(crowd)
 		errs := together(crowd, desks, func(d desk, i int) (err error) {
 			got[i], err = d.Refresh(s.Context(), pair.Refresh.Text.Reveal())
 			return err

@@ -120,11 +120,16 @@ func (m *tokenModel) prune(before time.Time, limit int) (n int) {
 		return overdue
 	})
 	for family := range m.families {
-		if !slices.ContainsFunc(m.records, func(r token.Record) bool { return r.Family == family }) {
+		if m.empty(family) {
 			delete(m.families, family)
 		}
 	}
 	return n
+}
+
+// empty reports whether a family has no records.
+func (m *tokenModel) empty(family string) bool {
+	return !slices.ContainsFunc(m.records, func(r token.Record) bool { return r.Family == family })
 }
 
 // A tokenWalk takes steps at random in a store and in a model at the same time. Few keys, families and subjects make it meet every refusal.
@@ -192,8 +197,10 @@ func (w *tokenWalk) act(rec token.Record) (name string, got, want error) {
 	ctx := w.Context()
 	switch pick(8) {
 	case 0, 1:
-		if ended, known := w.model.families[rec.Family]; known && !ended {
-			return "nothing", nil, nil // a store may have forgotten a family that has ended
+		if _, known := w.model.families[rec.Family]; known && w.model.empty(rec.Family) { // a store may have forgotten it
+			i := slices.Index(w.families, rec.Family)
+			w.families[i] = newID()
+			rec.Family = w.families[i]
 		}
 		return "Create", w.Store.Create(ctx, rec), w.model.create(rec)
 	case 2, 3, 4:
