@@ -489,8 +489,8 @@ func (g *Guard) decide(r *http.Request, v *Verdict, match policy.Match) *problem
 	case policy.Unauthorized:
 		return credentialProblem(v.unknown)
 	case policy.Forbidden:
-		if len(d.Scopes) > 0 {
-			return &problem.Problem{Code: problem.InsufficientScope, Scopes: d.Scopes, Plain: v.ambient}
+		if len(d.Scopes) > 0 && !v.ambient { // who has a cookie cannot get a token with a wider scope
+			return &problem.Problem{Code: problem.InsufficientScope, Scopes: d.Scopes}
 		}
 		return &problem.Problem{Code: problem.Forbidden, Plain: v.ambient}
 	case policy.NoRule:
