@@ -73,6 +73,11 @@ func (r *Revocations) RevokeToken(ctx context.Context, jti string, expires time.
 	return r.list.RevokeToken(ctx, jti, expires)
 }
 
+// RevokeKey revokes what was signed with the key called kid, see revoke.List.
+func (r *Revocations) RevokeKey(ctx context.Context, kid string) error {
+	return r.list.RevokeKey(ctx, kid)
+}
+
 // testIssuer is who has made the tokens of an [Issuer], testAudience who they are for.
 const (
 	testIssuer   = "https://issuer.test"
