@@ -105,6 +105,23 @@ func TestLaterExpiryWins(t *testing.T) {
 	}
 }
 
+// TestEachLimitCountsByItself: of two revocations of a subject one may reach further, and the other be kept for longer. Neither takes anything from the other.
+func TestEachLimitCountsByItself(t *testing.T) {
+	long := revoke.Entry{Kind: revoke.Subject, ID: "jack", Before: noon.Add(-time.Hour), Expires: noon.Add(time.Hour)}
+	late := revoke.Entry{Kind: revoke.Subject, ID: "jack", Before: noon, Expires: noon.Add(time.Minute)}
+	for _, order := range [][]revoke.Entry{{long, late}, {late, long}} {
+		c := newClock()
+		l := loaded(t, &store{}, c)
+		for _, e := range order {
+			must(t, l.Revoke(t.Context(), e))
+		}
+		c.add(30 * time.Minute)
+		l.Sweep()
+		load(t, l)
+		want(t, l, revoke.Claim{Subject: "jack", Issued: noon.Add(-time.Second)}, revoked)
+	}
+}
+
 // TestForgetting: what has expired is forgotten, not sooner, and a moment later than it expires.
 func TestForgetting(t *testing.T) {
 	c := newClock()

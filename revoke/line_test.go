@@ -144,6 +144,7 @@ func inWorld(t *testing.T, s *store, f func(w *world)) {
 		w := &world{T: t, store: s, logs: &logs{}}
 		w.list = revoke.New(s, revoke.Config{Logger: slog.New(slog.DiscardHandler)})
 		start(t, w.list)
+		synctest.Wait() // it has read the store
 		w.feed = revoke.NewFeed(w.list)
 		w.line = newLine(t, w.feed)
 		w.follower = follow(t, w.line, w.logs)

@@ -206,7 +206,7 @@ func (r *reader) take(page Page) (more bool, err error) {
 		switch {
 		case same:
 			entries = entries[1:]
-		case r.longAgo(r.at.whole):
+		case at.whole.Add(anew).Before(r.c.Now()):
 			at.rewind()
 			at.whole = r.c.Now()
 			r.sure = true
@@ -226,12 +226,6 @@ func (r *reader) take(page Page) (more bool, err error) {
 		at.end = page.Last
 	}
 	return at.seq < page.Last && at.end < page.Last, nil
-}
-
-// longAgo reports whether the feed may be read from the beginning again, if it was at t. A clock that was set back must not put it off.
-func (r *reader) longAgo(t time.Time) bool {
-	since := r.c.Now().Sub(t)
-	return since > anew || since < 0
 }
 
 // recognize reports whether entries begin with the one at which the list stands. It is errLost if they should and do not. An entry that has expired may have been removed.

@@ -435,6 +435,107 @@ func TestShorterAndNothingToCompare(t *testing.T) {
 	wantTokens(t, l, "new", 1)
 }
 
+// TestLostBeforeItWasRead: what was acknowledged is missed even if no list has read it when it is lost, however the feed has grown since, and is put back.
+func TestLostBeforeItWasRead(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, s *store, b backup){
+		"shorter":   func(t *testing.T, s *store, b backup) { s.restore(b) },
+		"as long":   func(t *testing.T, s *store, b backup) { s.restore(b); add(t, s, "new", 1) },
+		"longer":    func(t *testing.T, s *store, b backup) { s.restore(b); add(t, s, "new", 5) },
+		"exchanged": func(t *testing.T, s *store, b backup) { s.restore(backup{}); add(t, s, "new", 5) },
+	} {
+		for _, before := range []int{0, 3} {
+			s, c := &store{}, newClock()
+			add(t, s, "old", before)
+			l := loaded(t, s, c)
+			b := s.backup()
+			must(t, l.RevokeToken(t.Context(), "short", noon.Add(time.Minute)))
+			lose(t, s, b)
+			load(t, l)
+			other := loaded(t, s, c)
+			want(t, other, revoke.Claim{Token: "short"}, revoked)
+			wantTokens(t, other, "old", before)
+			if t.Failed() {
+				t.Fatalf("that was a feed that was %s, with %d before", name, before)
+			}
+		}
+	}
+}
+
+// reading is a store in which a list reads before it hears that what it has added is there.
+type reading struct {
+	*store
+	list *revoke.List
+}
+
+func (r *reading) Add(ctx context.Context, entries ...revoke.Entry) (int64, error) {
+	seq, err := r.store.Add(ctx, entries...)
+	if err := r.list.Load(ctx); err != nil {
+		return 0, err
+	}
+	return seq, err
+}
+
+// TestReadBeforeItWasPromised: an entry that is read before its writer knows its place is no loss.
+func TestReadBeforeItWasPromised(t *testing.T) {
+	var log logs
+	c, s := newClock(), &reading{store: &store{}}
+	s.list = revoke.New(s, revoke.Config{Now: c.Now, Logger: slog.New(&log)})
+	for i := range 5 {
+		must(t, s.list.RevokeToken(t.Context(), fmt.Sprint("a", i), noon.Add(time.Hour)))
+		load(t, s.list)
+	}
+	if s.size() != 5 || log.String() != "" {
+		t.Errorf("the store has %d entries, want 5, and it says\n%v", s.size(), &log)
+	}
+}
+
+// TestReadAgainAfterItWasForgotten: an entry that the list has forgotten and the store still has is no news.
+func TestReadAgainAfterItWasForgotten(t *testing.T) {
+	var log logs
+	s, c := &store{}, newClock()
+	for i := range 5 {
+		_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint(i), Expires: noon.Add(time.Minute)})
+		must(t, err)
+	}
+	l := revoke.New(s, revoke.Config{Now: c.Now, Logger: slog.New(&log)})
+	load(t, l)
+	c.add(10 * time.Minute)
+	l.Sweep()
+	s.set(func(s *store) { s.entries = s.entries[:4] }) // a batch was removed
+	load(t, l)
+	if log.String() != "" || s.size() != 4 {
+		t.Errorf("the store has %d entries, want 4, and it says\n%v", s.size(), &log)
+	}
+}
+
+// TestPutBackOnlyWhatLives: what the list is about to forget is not put back.
+func TestPutBackOnlyWhatLives(t *testing.T) {
+	s, c := &store{}, newClock()
+	for i, life := range []time.Duration{time.Minute, time.Hour} {
+		_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint(i), Expires: noon.Add(life)})
+		must(t, err)
+	}
+	l := loaded(t, s, c)
+	c.add(10 * time.Minute)
+	s.restore(backup{})
+	load(t, l)
+	if s.size() != 2 {
+		t.Errorf("the store has %d entries, want one and a seam", s.size())
+	}
+	want(t, loaded(t, s, c), revoke.Claim{Token: "1"}, revoked)
+}
+
+// TestEmptyFeedThatGrowsAnew: a list that has found everything removed, at whatever place, reads all that comes when the places begin anew.
+func TestEmptyFeedThatGrowsAnew(t *testing.T) {
+	s, c := &store{last: 2}, newClock()
+	l := loaded(t, s, c)
+	s.restore(backup{})
+	s.forge = func(p revoke.Page) revoke.Page { p.Entries = p.Entries[:min(1, len(p.Entries))]; return p }
+	add(t, s, "new", 2)
+	load(t, l)
+	wantTokens(t, l, "new", 2)
+}
+
 // TestPutBackHangs: a store that takes nothing back for ever holds nobody up for longer than the bound.
 func TestPutBackHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -482,23 +583,6 @@ func TestPutBackAfterAJump(t *testing.T) {
 	load(t, l)
 	c.add(-2 * time.Minute)
 	want(t, loaded(t, s, c), revoke.Claim{Token: "t"}, revoked)
-}
-
-// TestReadingAnewAfterTheClockWasSetBack is not put off by as long as that.
-func TestReadingAnewAfterTheClockWasSetBack(t *testing.T) {
-	s, c := &store{}, newClock()
-	add(t, s, "a", 5)
-	l := loaded(t, s, c)
-	c.add(4 * time.Hour) // all of them are over
-	_, err := l.Prune(t.Context())
-	must(t, err)
-	c.add(2 * time.Minute)
-	load(t, l) // which has read it anew
-	s.restore(backup{last: 3})
-	add(t, s, "b", 2)
-	c.add(-2 * time.Hour)
-	load(t, l)
-	wantTokens(t, l, "b", 2)
 }
 
 // TestPrune: what has expired is removed from the store, a moment later, and nothing else.
