@@ -5,12 +5,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store/redis"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // record returns a record of subject that is not stored yet and lives for the time given.
@@ -43,8 +47,13 @@ type call struct {
 	do     func(ctx context.Context) error
 }
 
-// calls returns every method of the store, on records that exist and on some that do not.
+// calls returns every method of every store. What it asks for need not exist.
 func calls(db *redis.DB, rec session.Record) []call {
+	return slices.Concat(sessionCalls(db, rec), tokenCalls(db), keyCalls(db), feedCalls(db))
+}
+
+// sessionCalls returns every method of the store, on records that exist and on some that do not.
+func sessionCalls(db *redis.DB, rec session.Record) []call {
 	s := redis.Sessions(db)
 	later := rec
 	later.Seen, later.Deadline = rec.Seen.Add(time.Minute), rec.Deadline.Add(time.Minute)
@@ -70,7 +79,57 @@ func calls(db *redis.DB, rec session.Record) []call {
 	}
 }
 
-// allFail reports every call that does not fail with words in its error, or that says what it cannot know: that a session exists, or does not.
+// tokenRecord returns a record of a family of subject's that is not stored yet and lives for the time given.
+func tokenRecord(subject string, lives time.Duration) token.Record {
+	rec := token.Record{ID: strings.ToLower(rand.Text()), Purpose: "refresh", Subject: subject, Family: strings.ToLower(rand.Text()),
+		Expires: time.Now().Add(lives).Truncate(time.Millisecond), Left: -1, Body: []byte("body")}
+	rand.Read(rec.Key[:])
+	return rec
+}
+
+func tokenCalls(db *redis.DB) []call {
+	s, rec, none := redis.Tokens(db), tokenRecord("anna", time.Hour), token.Key{}
+	return []call{
+		{"Create of a token", true, func(ctx context.Context) error { return s.Create(ctx, tokenRecord("anna", time.Hour)) }},
+		{"Use of no token", true, func(ctx context.Context) error { _, err := s.Use(ctx, rec.Key); return err }},
+		{"Rotate of no token", true, func(ctx context.Context) error {
+			_, err := s.Rotate(ctx, rec.Key, time.Now(), []byte("sealed"), tokenRecord("anna", time.Hour))
+			return err
+		}},
+		{"Get of none, a token", false, func(ctx context.Context) error { _, err := s.Get(ctx, rec.Key); return err }},
+		{"Delete of no token", false, func(ctx context.Context) error { return s.Delete(ctx, rec.Key, "") }},
+		{"Delete of no family", false, func(ctx context.Context) error { return s.Delete(ctx, none, rec.Family) }},
+		{"DeleteSubject of nobody", false, func(ctx context.Context) error { _, err := s.DeleteSubject(ctx, "nobody"); return err }},
+	}
+}
+
+func keyCalls(db *redis.DB) []call {
+	s := redis.Keys(db)
+	return []call{
+		{"Save of a ring", true, func(ctx context.Context) error {
+			return s.Save(ctx, rand.Text(), 0, []keyring.Record{{ID: "kid", Algorithm: keyring.ES256, Material: []byte("sealed")}})
+		}},
+		{"Save of another version", true, func(ctx context.Context) error { return s.Save(ctx, rand.Text(), 7, nil) }},
+		{"Load of no ring", false, func(ctx context.Context) error { _, _, err := s.Load(ctx, rand.Text()); return err }},
+		{"Rings", false, func(ctx context.Context) error { _, err := s.Rings(ctx); return err }},
+	}
+}
+
+func feedCalls(db *redis.DB) []call {
+	s := redis.Revocations(db)
+	return []call{
+		{"Add", true, func(ctx context.Context) error {
+			_, err := s.Add(ctx, revoke.Entry{Kind: revoke.Token, ID: rand.Text(), Expires: time.Now().Add(time.Hour)})
+			return err
+		}},
+		{"Add of nothing", true, func(ctx context.Context) error { _, err := s.Add(ctx); return err }},
+		{"Since", false, func(ctx context.Context) error { _, err := s.Since(ctx, 0, 10); return err }},
+		{"Since an end", false, func(ctx context.Context) error { _, err := s.Since(ctx, 1000, 10); return err }},
+		{"Prune of nothing", false, func(ctx context.Context) error { _, err := s.Prune(ctx, time.Now().Add(-time.Hour), 10); return err }},
+	}
+}
+
+// allFail reports every call that does not fail with words in its error, or that says what it cannot know: that something exists, or does not.
 func allFail(t *testing.T, db *redis.DB, rec session.Record, words string) {
 	t.Helper()
 	for _, c := range calls(db, rec) {
@@ -83,7 +142,7 @@ func fails(t *testing.T, name string, err error, words string) {
 	if err == nil || !strings.Contains(err.Error(), words) {
 		t.Errorf("%s = %v, want an error with %q", name, err, words)
 	}
-	for _, known := range []error{session.ErrNotFound, session.ErrExists, session.ErrConflict} {
+	for _, known := range []error{session.ErrNotFound, session.ErrExists, session.ErrConflict, token.ErrNotFound, token.ErrExists, token.ErrSpent, keyring.ErrConflict} {
 		if errors.Is(err, known) {
 			t.Errorf("%s = %v: the store cannot know that", name, err)
 		}
