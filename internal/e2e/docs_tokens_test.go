@@ -42,7 +42,9 @@ func TestConfigurationsOfTheTokensPage(t *testing.T) {
 	if master.code != 0 {
 		t.Fatal(master.stderr)
 	}
-	alike := func(end string) string { return strings.Repeat("f", 20) + "-alike-" + end + end + end + end + end + end }
+	alike := func(end string) string {
+		return strings.Repeat("f", 20) + "-alike-" + end + end + end + end + end + end
+	}
 	environ := []string{"DB_PASSWORD=x"}
 	for _, name := range []string{"OLD", "SPA", "FILMS", "ACCESS", "REFRESH", "EMAIL", "PASSWORD"} {
 		environ = append(environ, name+"_SECRET="+alike(name))
