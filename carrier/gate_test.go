@@ -112,11 +112,11 @@ func (g *gate) guarded(carriers ...carrier.Carrier) http.Handler {
 		cart, _, _ := session.Get[string](session.FromContext(r.Context()), "cart")
 		fmt.Fprint(w, p.Subject, cart)
 	})
-	mux.Handle("/login", made.Answers().Handler(func(w http.ResponseWriter, r *http.Request) error {
+	mux.Handle("/login", guard.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		return made.Remember(w, r, gatehouse.Identity{Value: r.Header.Get("X-Name"), Roles: []string{"basic"}})
 	}))
-	mux.Handle("/logout", made.Answers().Handler(func(w http.ResponseWriter, r *http.Request) error { return made.Forget(w, r) }))
-	mux.Handle("/put", made.Answers().Handler(func(_ http.ResponseWriter, r *http.Request) error {
+	mux.Handle("/logout", guard.Handle(func(w http.ResponseWriter, r *http.Request) error { return made.Forget(w, r) }))
+	mux.Handle("/put", guard.Handle(func(_ http.ResponseWriter, r *http.Request) error {
 		return session.Put(session.FromContext(r.Context()), "cart", r.Header.Get("X-Cart"))
 	}))
 	return made.Handler(mux)
@@ -216,3 +216,6 @@ func (g *gate) cookie(a answer) string {
 }
 
 var errDown = errors.New("planted: the list is away")
+
+// claimsOfJack are those of a good token.
+var claimsOfJack = jwt.Claims{}
