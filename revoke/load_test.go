@@ -585,6 +585,32 @@ func TestPutBackAfterAJump(t *testing.T) {
 	want(t, loaded(t, s, c), revoke.Claim{Token: "t"}, revoked)
 }
 
+// TestFeedThatShrinksFromItsEnd is read from the beginning once in a minute, and not whenever the entry at its end has gone.
+func TestFeedThatShrinksFromItsEnd(t *testing.T) {
+	s, c := &store{}, newClock()
+	const n = 100
+	for i := range n {
+		_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint(i), Expires: noon.Add(time.Duration(n-i) * 10 * time.Second)})
+		must(t, err)
+	}
+	l := loaded(t, s, c)
+	whole := 0
+	s.onSince = func(after int64) {
+		if after == 0 {
+			whole++
+		}
+	}
+	for range n {
+		c.add(10 * time.Second)
+		_, err := l.Prune(t.Context())
+		must(t, err)
+		load(t, l)
+	}
+	if s.size() == n || whole > n/6+1 {
+		t.Errorf("of %d entries %d are left, and the feed was read from the beginning %d times, want once in a minute at most", n, s.size(), whole)
+	}
+}
+
 // TestPrune: what has expired is removed from the store, a moment later, and nothing else.
 func TestPrune(t *testing.T) {
 	s, c := &store{}, newClock()

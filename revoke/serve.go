@@ -197,7 +197,7 @@ func (s *stream) recognize(ctx context.Context) (bool, error) {
 	if s.mark == "" {
 		return true, nil
 	}
-	return len(page.Entries) > 0 && page.Entries[0].Seq == s.sent && sumOf(page.Entries[0]).text() == s.mark, nil
+	return len(page.Entries) > 0 && sumOf(page.Entries[0]).text() == s.mark, nil
 }
 
 // catchUp sends what is too old to be kept by the list. Then it lets the list look whether the feed is still the same: what was sent could else be another one's.

@@ -194,6 +194,22 @@ func TestBellsHurtNobody(t *testing.T) {
 	}
 }
 
+// TestRevokeWaitsForItsBells for a moment, all of them: a program that ends at once has told the others.
+func TestRevokeWaitsForItsBells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &countingBell{ring: func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil }}
+		for _, bells := range [][]revoke.Bell{{slow, &countingBell{}}, {&countingBell{}, slow}} {
+			l := revoke.New(&store{}, revoke.Config{Bells: bells})
+			load(t, l)
+			began := time.Now()
+			must(t, l.RevokeToken(t.Context(), "t", began))
+			if took := time.Since(began); took != 100*time.Millisecond {
+				t.Errorf("Revoke() takes %v, want 100ms", took)
+			}
+		}
+	})
+}
+
 // TestABellThatHangsKeepsNoOtherFromRinging, whichever of them comes first.
 func TestABellThatHangsKeepsNoOtherFromRinging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
