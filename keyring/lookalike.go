@@ -36,10 +36,16 @@ func plainLookalike(raw []byte) string {
 		return "JSON, such as a JWK"
 	case sshKey.Match(text):
 		return "an SSH key"
-	case isDER(raw) || isDER(bytes.TrimRight(raw, "\r\n")):
+	case isPaddedDER(raw):
 		return "a key or certificate in DER"
 	}
 	return ""
+}
+
+// isPaddedDER is isDER with anything that shows nothing around it. DER may end in such a byte itself, but begins with none.
+func isPaddedDER(raw []byte) bool {
+	raw = bytes.TrimLeftFunc(raw, func(r rune) bool { return unicode.IsSpace(r) || invisible(r) })
+	return isDER(raw) || isDER(bytes.TrimRight(raw, " \t\r\n"))
 }
 
 // invisible reports whether r shows nothing where a text begins or ends: byte order marks, what is left of one that was misread, control characters.

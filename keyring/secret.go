@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -17,7 +18,8 @@ const maxSecret = 4096
 // base64 of 32 bytes without anything in front. Its id follows from the secret, so that every process gives it the same.
 //
 // The error wraps [ErrForm] if the text is a key of another kind, whatever weak says: who takes a public key for a secret lets everybody sign. It wraps [ErrWeak] if
-// the secret is shorter than the hash (RFC 7518, section 3.2), or one byte over and over, unless weak is true, which is for tests and development. No error repeats the text.
+// the secret is shorter than the hash (RFC 7518, section 3.2), one byte over and over, or an example of somebody's manual, unless weak is true, which is for tests and development. No
+// error repeats the text.
 func Secret(algorithm Algorithm, text string, weak bool) (*Key, error) {
 	if err := algorithm.Valid(); err != nil {
 		return nil, err
@@ -62,7 +64,29 @@ func strong(algorithm Algorithm, raw []byte) error {
 	if bytes.Count(raw, raw[:1]) == len(raw) {
 		return fmt.Errorf("%w: the secret is one byte over and over: make one with `gatehouse key generate`", ErrWeak)
 	}
+	if isPublished(raw) {
+		return fmt.Errorf("%w: the secret is an example that everybody knows: make one with `gatehouse key generate`", ErrWeak)
+	}
 	return nil
+}
+
+// published are secrets that are long enough, and stand in manuals and samples from which they are copied: whoever wants to forge a token tries them first.
+var published = []string{
+	"a-string-secret-at-least-256-bits-long", "a-valid-string-secret-that-is-at-least-384-bits-long", "a-valid-string-secret-that-is-at-least-512-bits-long-which-is-very-long", // jwt.io
+	"super-secret-jwt-token-with-at-least-32-characters-long", "your-super-secret-jwt-token-with-at-least-32-characters-long", // Supabase
+	"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7", // FastAPI
+	"404E635266556A586E3272357538782F413F4428472B4B6250645367566B5970", // what many tutorials of Spring have
+}
+
+// isPublished reports whether raw is one of them: as it stands, or, where it is written in hexadecimal digits, what those stand for. The marks of Django's samples are in front of any.
+func isPublished(raw []byte) bool {
+	if bytes.HasPrefix(raw, []byte("django-insecure-")) {
+		return true
+	}
+	return slices.ContainsFunc(published, func(text string) bool {
+		decoded, err := hex.DecodeString(text)
+		return string(raw) == text || err == nil && bytes.Equal(raw, decoded)
+	})
 }
 
 // ParseSecret returns the bytes of a secret: what follows "hex:" or "base64:" in that encoding, or else the text as it is, in UTF-8. The error wraps [ErrForm] if the encoding is wrong, if the
