@@ -25,6 +25,10 @@ func (o *oauth) revoke(w http.ResponseWriter, r *http.Request, form url.Values) 
 	claims, err := o.look(r.Context(), form.Get("token"), Peeker.PeekRevoked)
 	switch {
 	case errors.Is(err, gatehouse.ErrCredential):
+		// Another node may have ended it a moment ago: what that has revoked is of no use here either, once this is answered.
+		if err := o.Revocations.Load(r.Context()); err != nil {
+			return err
+		}
 		w.WriteHeader(http.StatusOK)
 		return nil
 	case err != nil:

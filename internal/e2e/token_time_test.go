@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,13 +61,14 @@ func (m *mint) published(t *testing.T) []string {
 	return kids
 }
 
-// TestKeysChangeUnderLoad: with a new key each second, each token is good until it expires and then no more, and each key was published before its first use.
+// TestKeysChangeUnderLoad: with a new key each second (each two in scripts/torture, for a minute), each token is good until it expires and then no more, and each key was published before its first use.
 func TestKeysChangeUnderLoad(t *testing.T) {
 	t.Parallel()
-	m := beginMint(t, rotatingEvery("1s", "2s"))
+	interval, keys := knob(t, "GATEHOUSE_TORTURE_ROTATE", time.ParseDuration, time.Second), knob(t, "GATEHOUSE_TORTURE_ROTATIONS", strconv.Atoi, 6)
+	m := beginMint(t, rotatingEvery(interval.String(), (2*interval).String()))
 	known, used := m.published(t), map[string]bool{}
 	var wait sync.WaitGroup
-	for len(used) < 6 {
+	for len(used) < keys {
 		token, kid := m.get(t)
 		if !slices.Contains(known, kid) {
 			t.Errorf("a token is signed with %s, which was not published before: %q", kid, known)

@@ -44,7 +44,7 @@ func TestScript(t *testing.T) {
 	if want := "#!/usr/bin/env bash\nexec bash scripts/test\n"; string(text) != want {
 		t.Errorf(".ci/run = %q, want %q: a check that only CI makes is a check that nobody can repeat", text, want)
 	}
-	for _, name := range []string{".ci/run", "scripts/test"} {
+	for _, name := range []string{".ci/run", "scripts/test", "scripts/torture"} {
 		if info, err := os.Stat(filepath.Join(root, name)); err != nil || info.Mode()&0o100 == 0 {
 			t.Errorf("Stat(%s) = %v, %v, want an executable file", name, info.Mode(), err)
 		}
