@@ -22,7 +22,7 @@ func TestScripts(t *testing.T) {
 
 func TestSampleOfDevIsValid(t *testing.T) {
 	p := &program{ctx: context.Background()}
-	src, err := (devCommand{Host: "127.0.0.1"}).source(p, "http://127.0.0.1:9000", filepath.Join(t.TempDir(), "admin.sock"))
+	src, err := (devCommand{}).source(p, "http://127.0.0.1:9000", filepath.Join(t.TempDir(), "admin.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}

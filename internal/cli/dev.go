@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -20,10 +19,10 @@ import (
 )
 
 type devCommand struct {
-	Config string `short:"c" placeholder:"FILE" help:"Run this configuration instead of the sample, with everything in memory. Secrets may be as weak as they are."`
-	Host   string `placeholder:"ADDRESS" help:"The address to listen on; of this machine only. Without it 127.0.0.1, or what the configuration says."`
-	Port   *int   `help:"The port; 0 takes a free one. Without it 8080, or what the configuration says."`
-	TLS    bool   `name:"tls" help:"Listen with TLS, by a self-signed certificate that is made once, in gatehouse-data/dev."`
+	Config string  `short:"c" placeholder:"FILE" help:"Run this configuration instead of the sample, with everything in memory. Secrets may be as weak as they are."`
+	Host   *string `placeholder:"ADDRESS" help:"The address to listen on; of this machine only. Without it 127.0.0.1, or what the configuration says."`
+	Port   *int    `help:"The port; 0 takes a free one. Without it 8080, or what the configuration says."`
+	TLS    bool    `name:"tls" help:"Listen with TLS, by a self-signed certificate that is made once, in gatehouse-data/dev."`
 }
 
 // Help adds to the command's help.
@@ -41,8 +40,8 @@ var devConfig []byte
 
 // Run serves the sample until it is told to stop.
 func (c devCommand) Run(p *program) error {
-	if c.Host != "" && !listen.IsLoopback(c.Host) {
-		return notLoopback(c.Host)
+	if c.Host != nil && !listen.IsLoopback(*c.Host) {
+		return notLoopback(*c.Host)
 	}
 	if c.Config != "" {
 		return c.runFile(p)
@@ -85,8 +84,8 @@ func (c devCommand) runFile(p *program) error {
 	defer os.RemoveAll(socketDir)
 	own := *p
 	own.environ = append(append([]string{}, p.environ...), "GATEHOUSE_SERVER__ADMIN__LISTEN=unix:"+filepath.Join(socketDir, "admin.sock"))
-	if c.Host != "" {
-		own.environ = append(own.environ, "GATEHOUSE_SERVER__HTTP__HOST="+c.Host)
+	if c.Host != nil {
+		own.environ = append(own.environ, "GATEHOUSE_SERVER__HTTP__HOST="+*c.Host)
 	}
 	if c.Port != nil {
 		own.environ = append(own.environ, "GATEHOUSE_SERVER__HTTP__PORT="+strconv.Itoa(*c.Port))
@@ -151,7 +150,12 @@ func (c devCommand) port() int {
 	return port
 }
 
-func (c devCommand) host() string { return cmp.Or(c.Host, "127.0.0.1") }
+func (c devCommand) host() string {
+	if c.Host == nil {
+		return "127.0.0.1"
+	}
+	return *c.Host
+}
 
 // describe is the line for a request.
 func describe(d guard.Description) string {
