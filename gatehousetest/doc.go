@@ -1,5 +1,6 @@
 // Package gatehousetest helps programs that use Gatehouse to test themselves: a [Clock] that moves when it is told to, a [Client] that is signed in
-// without a log-in page, a [Store] that fails on demand and counts what it is asked, and [Cookies], which judges every cookie that the program sets.
+// without a log-in page, an [Issuer] of tokens of every kind, a [Store] that fails on demand and counts what it is asked, as [TokenStore], [KeyStore] and [RevocationStore] do, and [Cookies],
+// which judges every cookie that the program sets.
 //
 //	clock := gatehousetest.NewClock(time.Time{})
 //	sessions := carrier.Session(session.New(memory.Sessions(), session.Config{Now: clock.Now}))

@@ -1,6 +1,8 @@
 package gatehousetest_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,8 +14,10 @@ import (
 	"github.com/gatehouse-auth/gatehouse/carrier"
 	"github.com/gatehouse-auth/gatehouse/gatehousetest"
 	"github.com/gatehouse-auth/gatehouse/guard"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store/memory"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // t stands for the *testing.T of a test, which an example has not.
@@ -121,6 +125,63 @@ func ExampleStore() {
 	// 1 call, 1 of them a look-up
 	// 503
 	// 200 hello jack <nil>
+}
+
+// Tokens of any kind, without a log-in and without keys to look after.
+func ExampleIssuer() {
+	clock := gatehousetest.NewClock(time.Time{})
+	issuer := gatehousetest.NewIssuer(t, clock.Now)
+	app := newApp(carrier.Bearer(issuer))
+	call := func(bearer string) {
+		r, w := httptest.NewRequest("GET", "/", nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer "+bearer)
+		app.ServeHTTP(w, r)
+		fmt.Println(w.Code)
+	}
+	first := issuer.Token(t, token.Claims{Subject: "jack"})
+	call(first)
+	if err := issuer.Revocations.RevokeSubject(context.Background(), "jack"); err != nil {
+		fmt.Println(err)
+	}
+	call(first) // logged out everywhere
+
+	second := issuer.Token(t, token.Claims{Subject: "jack"})
+	call(second)
+	issuer.Revocations.Lose(true) // this process is cut off from the others
+	clock.Advance(6 * time.Second)
+	call(second) // it could have been revoked
+	// Output:
+	// 200
+	// 401
+	// 200
+	// 503
+}
+
+// A store of tokens that is down: the token is not at fault, and not used up.
+func ExampleTokenStore() {
+	store := gatehousetest.NewTokenStore(memory.Tokens())
+	ctx, purpose := context.Background(), token.Invite()
+	purpose.Audience = []string{"https://app.example.org"}
+	minter, err := token.NewMinter(token.MinterConfig{Issuer: "https://app.example.org", Purpose: purpose, Store: store, Revocations: revoke.None})
+	if err != nil {
+		fmt.Println(err)
+	}
+	verifier, err := token.NewVerifier(token.VerifierConfig{Issuer: "https://app.example.org", Purpose: purpose, Store: store, Revocations: revoke.None})
+	if err != nil {
+		fmt.Println(err)
+	}
+	invitation, err := minter.Mint(ctx, token.Claims{Subject: "jack"})
+	if err != nil {
+		fmt.Println(err)
+	}
+	store.FailOnce(gatehousetest.ErrDown, gatehousetest.CallUse)
+	_, err = verifier.Verify(ctx, invitation.Text.Reveal())
+	fmt.Println("its own fault:", errors.Is(err, gatehouse.ErrCredential)) // no: 503, and it may be tried again
+	_, err = verifier.Verify(ctx, invitation.Text.Reveal())
+	fmt.Println(err)
+	// Output:
+	// its own fault: false
+	// <nil>
 }
 
 // Every cookie that the program sets is judged. A test would end with: if err := cookies.Err(); err != nil { t.Error(err) }

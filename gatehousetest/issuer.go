@@ -15,24 +15,33 @@ import (
 // Revocations is a list of revocations in memory that is always fresh, whatever the clock says, until it is told to get lost. It is what session.Config, token.MinterConfig and
 // token.VerifierConfig take, and is safe for concurrent use. Make it with [NewRevocations].
 type Revocations struct {
-	list *revoke.List
-	lost atomic.Bool
+	list  *revoke.List
+	store *RevocationStore
+	lost  atomic.Bool
 }
 
 // NewRevocations returns an empty list. now is the clock; nil means time.Now.
 func NewRevocations(now func() time.Time) *Revocations {
-	r := &Revocations{list: revoke.New(memory.Revocations(), revoke.Config{Now: now})}
+	store := NewRevocationStore(memory.Revocations())
+	r := &Revocations{list: revoke.New(store, revoke.Config{Now: now}), store: store}
 	r.fresh()
 	return r
 }
 
 // Lose cuts the list off, or back on: while it is lost, it grows older as the clock goes on, and past the bound of 5 s it knows of nothing for sure that it was not revoked. What is
 // revoked then still counts: a program that revokes finds out by the error of another list.
-func (r *Revocations) Lose(lost bool) { r.lost.Store(lost) }
+func (r *Revocations) Lose(lost bool) {
+	r.lost.Store(lost)
+	if lost {
+		r.store.Fail(ErrDown, CallSince)
+	} else {
+		r.store.Fail(nil)
+	}
+}
 
 func (r *Revocations) fresh() {
 	if !r.lost.Load() {
-		_ = r.list.Load(context.Background()) // of a store in memory, which does not fail
+		_ = r.list.Load(context.Background()) // of a store in memory, which fails only when it was just told to
 	}
 }
 

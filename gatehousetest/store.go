@@ -2,18 +2,10 @@ package gatehousetest
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse/session"
 )
-
-// ErrDown is an error for [Store.Fail]: what a program sees when its store does not answer.
-var ErrDown = errors.New("gatehousetest: the store is down")
-
-// A Call names a method of a session store.
-type Call string
 
 // The methods of [session.Store], and of [session.Pruner].
 const (
@@ -27,18 +19,14 @@ const (
 	CallPrune     Call = "Prune"
 )
 
-// Calls are all of them.
+// Calls are all of them: the calls of a [Store].
 var Calls = []Call{CallCreate, CallGet, CallUpdate, CallTouch, CallDelete, CallList, CallDeleteAll, CallPrune}
 
-// A Store stands in front of another session store: it counts the calls and lets those fail that the test has chosen. A call that fails does not reach the store
-// behind. Make it with [NewStore]; it is safe for concurrent use.
+// A Store is a [session.Store] in front of another one. It counts the calls and lets those fail that the test has chosen. Make it with [NewStore]; it is safe for
+// concurrent use.
 type Store struct {
+	*Faults
 	inner session.Store
-
-	mu     sync.Mutex
-	counts map[Call]int
-	always map[Call]error
-	once   map[Call]error
 }
 
 // NewStore returns a store in front of inner, which is not nil. It fails only when it is told to.
@@ -46,59 +34,7 @@ func NewStore(inner session.Store) *Store {
 	if inner == nil {
 		panic("gatehousetest.NewStore: the store is nil: memory.Sessions() will do")
 	}
-	return &Store{inner: inner, counts: map[Call]int{}, always: map[Call]error{}, once: map[Call]error{}}
-}
-
-// Fail lets the given calls, or every call if none is given, fail with err from now on. A nil err mends them.
-func (s *Store) Fail(err error, calls ...Call) { s.plan(s.always, err, calls) }
-
-// FailOnce lets the next of each of the given calls, or of every call if none is given, fail with err, in place of what [Store.Fail] says. A nil err takes that back.
-func (s *Store) FailOnce(err error, calls ...Call) { s.plan(s.once, err, calls) }
-
-func (s *Store) plan(plan map[Call]error, err error, calls []Call) {
-	if len(calls) == 0 {
-		calls = Calls
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, call := range calls {
-		if plan[call] = err; err == nil {
-			delete(plan, call)
-		}
-	}
-}
-
-// Count returns how often the given calls, or all if none is given, were made since [Store.Reset]: those that failed, too.
-func (s *Store) Count(calls ...Call) int {
-	if len(calls) == 0 {
-		calls = Calls
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, call := range calls {
-		n += s.counts[call]
-	}
-	return n
-}
-
-// Reset begins to count anew. What fails goes on failing.
-func (s *Store) Reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.counts)
-}
-
-// called counts a call and returns the error with which it fails, or nil.
-func (s *Store) called(call Call) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts[call]++
-	if err := s.once[call]; err != nil {
-		delete(s.once, call)
-		return err
-	}
-	return s.always[call]
+	return &Store{newFaults(Calls), inner}
 }
 
 // Create implements [session.Store].
