@@ -21,8 +21,8 @@ import (
 	"github.com/gatehouse-auth/gatehouse/internal/listen"
 )
 
-// limit is the deadline of most tests: short, so that streams outlive it many times over.
-const limit = 60 * time.Millisecond
+// limit is the deadline of most tests: short, so that streams outlive it many times over, and long enough for a busy machine to answer within it.
+const limit = 150 * time.Millisecond
 
 // patience is how long a test waits for what should happen soon.
 const patience = 20 * time.Second
