@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store/memory"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // A table of sessions whose records are in memory. Another store is another line.
@@ -69,3 +73,48 @@ func ExampleSessionStore_Prune() {
 	// 2 <nil>
 	// 1 2 <nil>
 }
+
+// The keys of a program that forgets everything when it ends, and with them what they have signed.
+func ExampleKeys() {
+	ctx := context.Background()
+	ring, err := keyring.New(memory.Keys(), keyring.Config{Name: "access", Master: keyring.NewMaster(), Logger: quiet})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(ring.Load(ctx))
+	key, err := ring.Signer()
+	fmt.Println(key.Algorithm(), err)
+	// Output:
+	// <nil>
+	// ES256 <nil>
+}
+
+// A token that may be used twice.
+func ExampleTokens() {
+	ctx, store := context.Background(), memory.Tokens()
+	rec := token.Record{Key: token.Key{1}, Purpose: "invite", Subject: "anna", Expires: time.Now().Add(time.Hour), Left: 2}
+	fmt.Println(store.Create(ctx, rec))
+	for range 3 {
+		used, err := store.Use(ctx, rec.Key)
+		fmt.Println(used.Left, err)
+	}
+	// Output:
+	// <nil>
+	// 1 <nil>
+	// 0 <nil>
+	// 0 token used up
+}
+
+// What is revoked is refused at once.
+func ExampleRevocations() {
+	ctx, list := context.Background(), revoke.New(memory.Revocations(), revoke.Config{})
+	claim := revoke.Claim{Session: "a session", Issued: time.Now()}
+	fmt.Println(list.Load(ctx), list.Check(claim))
+	fmt.Println(list.RevokeSession(ctx, "a session", time.Now().Add(time.Hour)), list.Check(claim))
+	// Output:
+	// <nil> <nil>
+	// <nil> bad credential: revoked
+}
+
+var quiet = slog.New(slog.DiscardHandler)

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-auth/gatehouse/session"
+	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // faults says where the indexes of s do not agree with one another.
@@ -122,4 +123,82 @@ func TestPruneIsBounded(t *testing.T) {
 			t.Errorf("Prune(%d) of nothing = %d, %v, want 0, nil", limit, n, err)
 		}
 	}
+}
+
+// faults says where the indexes of s do not agree with one another.
+func (s *TokenStore) faults() (found []string) {
+	listed, members := 0, 0
+	for subject, of := range s.bySubject {
+		if listed += len(of); len(of) == 0 {
+			found = append(found, fmt.Sprintf("%q has no tokens, and takes memory", subject))
+		}
+	}
+	for id, f := range s.families {
+		if members += len(f.records); f.id != id || f.place >= len(s.overdue) || s.overdue[f.place] != f || f.ended && len(f.records) > 0 {
+			found = append(found, fmt.Sprintf("the family %q is not in its queue, or has ended and has tokens", id))
+		}
+		for key, e := range f.records {
+			if s.byKey[key] != e || e.Family != id || e.Expires.After(f.expires) {
+				found = append(found, fmt.Sprintf("the family %q has a token that is another's, or that it will not outlive", id))
+			}
+		}
+	}
+	for key, e := range s.byKey {
+		if f := s.families[e.Family]; e.Family != "" && (f == nil || f.records[key] != e) {
+			found = append(found, fmt.Sprintf("%x is not in its family", key[:2]))
+		} else if e.Family != "" {
+			members--
+		}
+		if e.Key != key || s.bySubject[e.Subject][key] != e || e.place >= len(s.queue) || s.queue[e.place] != e {
+			found = append(found, fmt.Sprintf("%x is not in every index under its own names", key[:2]))
+		}
+	}
+	if listed != len(s.byKey) || len(s.queue) != len(s.byKey) || members != 0 || len(s.overdue) != len(s.families) {
+		found = append(found, fmt.Sprintf("%d keys, %d in lists, %d in the queue, %d too many in families", len(s.byKey), listed, len(s.queue), members))
+	}
+	for i := 1; i < max(len(s.queue), len(s.overdue)); i++ {
+		if i < len(s.queue) && s.queue.Less(i, (i-1)/2) || i < len(s.overdue) && s.overdue.Less(i, (i-1)/2) {
+			found = append(found, "a queue is no heap")
+		}
+	}
+	return found
+}
+
+// TestTokenIndexes: whatever is called, every index has every token and nothing else, and a store in which all has expired takes no memory.
+func TestTokenIndexes(t *testing.T) {
+	start := time.Now()
+	rapid.Check(t, func(t *rapid.T) {
+		s, ctx := Tokens(), context.Background()
+		small := rapid.IntRange(0, 5)
+		at := func(name string) time.Time { return start.Add(time.Duration(small.Draw(t, name)) * time.Minute) }
+		key := func(name string) token.Key { return token.Key{byte(small.Draw(t, name))} }
+		subject, family := rapid.SampledFrom([]string{"anna", "bert", ""}), rapid.SampledFrom([]string{"", "", "one", "two", "three"})
+		record := func() token.Record {
+			return token.Record{Key: key("key"), Subject: subject.Draw(t, "subject"), Family: family.Draw(t, "family"), Purpose: "refresh", Expires: at("expires"), Left: small.Draw(t, "left") - 1}
+		}
+		known := func(err error) {
+			if err != nil && !errors.Is(err, token.ErrNotFound) && !errors.Is(err, token.ErrExists) && !errors.Is(err, token.ErrSpent) {
+				t.Fatalf("%v is none of the errors that are named", err)
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"Create": func(*rapid.T) { known(s.Create(ctx, record())) },
+			"Use":    func(*rapid.T) { _, err := s.Use(ctx, key("key")); known(err) },
+			"Rotate": func(*rapid.T) { _, err := s.Rotate(ctx, key("from"), at("used"), nil, record()); known(err) },
+			"Delete": func(*rapid.T) { known(s.Delete(ctx, key("key"), family.Draw(t, "family"))) },
+			"DeleteS": func(*rapid.T) {
+				_, err := s.DeleteSubject(ctx, subject.Draw(t, "subject"), rapid.SampledFrom([]string{"refresh", "other"}).Draw(t, "purpose"))
+				known(err)
+			},
+			"Prune": func(*rapid.T) { _, err := s.Prune(ctx, at("before"), small.Draw(t, "limit")); known(err) },
+			"": func(t *rapid.T) {
+				if faults := s.faults(); len(faults) > 0 {
+					t.Fatal(faults)
+				}
+			},
+		})
+		if _, err := token.Prune(ctx, s, start.Add(time.Hour)); err != nil || len(s.byKey)+len(s.bySubject)+len(s.families)+len(s.queue)+len(s.overdue) > 0 {
+			t.Fatalf("after all has expired and Prune = %v: %d, %d, %d, %d, %d entries, want none", err, len(s.byKey), len(s.bySubject), len(s.families), len(s.queue), len(s.overdue))
+		}
+	})
 }

@@ -28,3 +28,17 @@ func ExampleSessions() {
 	}
 	_ = open
 }
+
+// The suites of key rings, tokens and revocations look the same.
+func ExampleTestTokens() {
+	keys := func(t *testing.T) {
+		storetest.TestKeys(t, func(t *testing.T) storetest.Keys { return storetest.Keys{Store: memory.Keys()} })
+	}
+	tokens := func(t *testing.T) {
+		storetest.TestTokens(t, func(t *testing.T) storetest.Tokens { return storetest.Tokens{Store: memory.Tokens()} })
+	}
+	revocations := func(t *testing.T) {
+		storetest.TestRevocations(t, func(t *testing.T) storetest.Revocations { return storetest.Revocations{Store: memory.Revocations()} })
+	}
+	_, _, _ = keys, tokens, revocations
+}
