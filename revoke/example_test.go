@@ -122,6 +122,7 @@ func ExampleFollow() {
 	defer server.Close()
 	defer feed.Close() // first, or the server would wait for the streams
 	defer stop()
+	fmt.Println(gate.Load(ctx))
 	go gate.Run(ctx)
 
 	list, err := revoke.Follow(revoke.FollowConfig{
@@ -141,6 +142,7 @@ func ExampleFollow() {
 	fmt.Println(list.Check(revoke.Claim{Token: "t1"}))
 	fmt.Println(list.RevokeToken(ctx, "t2", time.Now()))
 	// Output:
+	// <nil>
 	// <nil>
 	// <nil>
 	// bad credential: revoked

@@ -215,31 +215,55 @@ func TestFollowerOfALostFeed(t *testing.T) {
 	}
 }
 
-// TestFollowerOfAFeedThatWasExchanged: a feed that is another one, longer, and has no entry that can be compared, is noticed by what stands where other things stood.
+// TestFollowerOfAFeedThatWasExchanged: a feed that is another one, longer, and has nothing at the place at which the list stood, is noticed by what stands where other things stood; and
+// followers hear of it.
 func TestFollowerOfAFeedThatWasExchanged(t *testing.T) {
 	s := &store{}
-	synctest.Test(t, func(t *testing.T) {
+	inWorld(t, s, func(w *world) {
+		_, err := s.Add(w.Context(), token("lost"))
+		must(w, err)
 		for i := range 10 {
-			_, err := s.Add(t.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint("short", i), Expires: time.Now().Add(time.Minute)})
-			must(t, err)
+			must(w, w.list.RevokeToken(w.Context(), fmt.Sprint("short", i), time.Now().Add(time.Minute)))
+		}
+		w.after(10 * time.Minute)
+		s.set(func(s *store) {
+			s.entries, s.last = nil, 0
+			for i := range 12 {
+				if s.last++; i != 10 {
+					e := token(fmt.Sprint("new", i))
+					e.Seq = s.last
+					s.entries = append(s.entries, e)
+				}
+			}
+		})
+		w.after(3 * time.Second)
+		for _, l := range []*revoke.List{w.list, w.follower, loaded(w, s, newClock())} { // it was put back
+			wantTokens(w, l, "new", 10)
+			want(w, l, revoke.Claim{Token: "new11"}, revoked)
+			want(w, l, revoke.Claim{Token: "lost"}, revoked)
 		}
 	})
-	inWorld(t, s, func(w *world) {
-		_, err := s.Add(w.Context(), revoke.Entry{Kind: revoke.Token, ID: "lost", Expires: noon})
-		must(w, err)
-		w.after(2 * time.Second)
-		must(w, w.list.RevokeToken(w.Context(), "last", time.Now().Add(time.Minute)))
-		w.after(10 * time.Minute)
-		_, err = w.list.Prune(w.Context())
-		must(w, err)
-		w.after(2 * time.Minute)
-		w.restored(backup{last: 7}, token("new0"), token("new1"), token("new2"), token("new3"), token("new4"))
-		w.after(65 * time.Second) // a feed is read from the beginning once in a minute
-		w.after(2 * time.Second)
-		wantTokens(w, w.list, "new", 5)
-		wantTokens(w, w.follower, "new", 5)
-		want(w, w.follower, revoke.Claim{Token: "lost"}, revoked)
-		want(w, loaded(w, s, newClock()), revoke.Claim{Token: "lost"}, revoked) // it was put back
+}
+
+// TestStreamOfAFeedThatIsExchangedMeanwhile: what a follower reads from the store is not said to be all before the list has seen that the feed is still the same.
+func TestStreamOfAFeedThatIsExchangedMeanwhile(t *testing.T) {
+	s := &store{}
+	add(t, s, "old", 3*revoke.TailSize)
+	synctest.Test(t, func(t *testing.T) {
+		list := revoke.New(s, revoke.Config{Bound: 10 * time.Hour, Poll: time.Hour, Logger: slog.New(slog.DiscardHandler)})
+		start(t, list)
+		synctest.Wait()
+		w := &world{T: t, line: newLine(t, revoke.NewFeed(list))}
+		s.restore(backup{})
+		add(t, s, "new", 4*revoke.TailSize) // and the list looks in an hour
+		stream := w.ask("?since=0")
+		seen := map[string]int{}
+		for e, ok := stream.next(); ok && e.name != "caught-up"; e, ok = stream.next() {
+			seen[e.name]++
+		}
+		if all := 7*revoke.TailSize + 1; seen["reset"] != 1 || seen["revoked"] < all {
+			t.Errorf("until it has said everything: %v, want a reset and %d entries behind it", seen, all)
+		}
 	})
 }
 
@@ -263,10 +287,34 @@ func TestFollowerOfAFeedWithGaps(t *testing.T) {
 		add(w, s, "b", 2)
 		w.after(2 * time.Second)
 		wantTokens(w, w.follower, "b", 2)
-		before := s.readings()
-		w.after(time.Minute)
-		if n := s.readings() - before; n > 70 {
-			w.Errorf("the store is read %d times in a minute, want once a second", n)
+	})
+}
+
+// TestStreamOfAFeedWhoseEndIsGone: who comes when most of it has expired is told the rest once, and not looked for in the store again and again.
+func TestStreamOfAFeedWhoseEndIsGone(t *testing.T) {
+	s := &store{}
+	add(t, s, "a", 10)
+	inWorld(t, s, func(w *world) {
+		for i := range 3 * revoke.TailSize {
+			_, err := s.Add(w.Context(), revoke.Entry{Kind: revoke.Token, ID: fmt.Sprint("short", i), Expires: time.Now().Add(time.Minute)})
+			must(w, err)
+		}
+		w.after(10 * time.Minute)
+		if n, err := w.list.Prune(w.Context()); n != 3*revoke.TailSize || err != nil {
+			w.Fatalf("Prune() = %d, %v", n, err)
+		}
+		w.after(2 * time.Second)
+		stream := w.ask("?since=0")
+		before, told := s.readings(), 0
+		for e, ok := stream.next(); ok && e.at < time.Minute; e, ok = stream.next() {
+			if e.name == "revoked" {
+				told++
+			} else if !strings.Contains(e.data, fmt.Sprintf(`"last":%d,`, 3*revoke.TailSize+10)) {
+				w.Errorf("all that there has been is %s", e.data)
+			}
+		}
+		if n := s.readings() - before; told != 10 || n > 70 {
+			w.Errorf("%d entries are told, want 10, and the store is read %d times in a minute, want once a second", told, n)
 		}
 	})
 }

@@ -140,12 +140,19 @@ type world struct {
 // inWorld calls f in a bubble in which the follower has heard what there is in the store.
 func inWorld(t *testing.T, s *store, f func(w *world)) {
 	t.Helper()
+	inTunedWorld(t, s, func(*revoke.Feed) {}, f)
+}
+
+// inTunedWorld is inWorld with a feed that tune has changed.
+func inTunedWorld(t *testing.T, s *store, tune func(f *revoke.Feed), f func(w *world)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, store: s, logs: &logs{}}
 		w.list = revoke.New(s, revoke.Config{Logger: slog.New(slog.DiscardHandler)})
 		start(t, w.list)
 		synctest.Wait() // it has read the store
 		w.feed = revoke.NewFeed(w.list)
+		tune(w.feed)
 		w.line = newLine(t, w.feed)
 		w.follower = follow(t, w.line, w.logs)
 		must(t, w.follower.Load(t.Context()))

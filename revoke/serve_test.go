@@ -146,7 +146,8 @@ func TestFeedGoesOn(t *testing.T) {
 func TestFeedBeginsAnew(t *testing.T) {
 	s := &store{}
 	add(t, s, "a", 2)
-	inWorld(t, s, func(w *world) {
+	seldom := func(f *revoke.Feed) { f.Tune(10, time.Minute, 5*time.Second, time.Hour) } // it has a sign of life
+	inTunedWorld(t, s, seldom, func(w *world) {
 		stream := w.ask("?since=2")
 		if got := stream.names(1); got != "caught-up" {
 			w.Fatalf("it begins with %q", got)
@@ -159,6 +160,9 @@ func TestFeedBeginsAnew(t *testing.T) {
 			}
 			if e.name == "alive" {
 				continue
+			}
+			if e.at > 2*time.Second {
+				w.Errorf("the loss is said after %v, want as soon as the list knows it", e.at)
 			}
 			if got := e.name + " " + stream.names(4); got != "reset revoked revoked revoked caught-up" { // with a seam
 				w.Errorf("after the loss it says %q", got)
@@ -221,8 +225,8 @@ func TestFeedWhoseStoreIsDown(t *testing.T) {
 
 // TestFeedHasRoomForSoMany followers. The next one is told to come back.
 func TestFeedHasRoomForSoMany(t *testing.T) {
-	inWorld(t, &store{}, func(w *world) { // whose follower is one already
-		w.feed.Tune(3, time.Second, 5*time.Second, time.Minute)
+	three := func(f *revoke.Feed) { f.Tune(3, time.Second, 5*time.Second, time.Hour) }
+	inTunedWorld(t, &store{}, three, func(w *world) { // whose follower is one already
 		one, two := w.ask(""), w.ask("")
 		one.names(1)
 		two.names(1)
@@ -248,9 +252,10 @@ func TestFeedCloses(t *testing.T) {
 		stream := w.ask("")
 		stream.names(1)
 		w.feed.Close()
+		closed := time.Now()
 		w.feed.Close()
-		if e, ok := stream.next(); ok || e.at != 0 {
-			w.Errorf("it goes on with %+v, want the end", e)
+		if e, ok := stream.next(); ok || time.Since(closed) != 0 {
+			w.Errorf("it goes on with %+v for %v, want the end", e, time.Since(closed))
 		}
 		w.after(0)
 		if n := w.feed.Followers(); n != 0 {

@@ -194,6 +194,30 @@ func TestBellsHurtNobody(t *testing.T) {
 	}
 }
 
+// leaving is a store whose caller gives up as soon as everything is there.
+type leaving struct {
+	*store
+	leave context.CancelFunc
+}
+
+func (l *leaving) Add(ctx context.Context, entries ...revoke.Entry) (int64, error) {
+	defer l.leave()
+	return l.store.Add(ctx, entries...)
+}
+
+// TestBellsRingForThoseWhoHaveLeft: a revocation that stands is told to the others, even if its caller waits no more.
+func TestBellsRingForThoseWhoHaveLeft(t *testing.T) {
+	var heard error
+	b := &countingBell{ring: func(ctx context.Context) error { heard = ctx.Err(); return heard }}
+	ctx, cancel := context.WithCancel(t.Context())
+	l := revoke.New(&leaving{&store{}, cancel}, revoke.Config{Bells: []revoke.Bell{b}})
+	load(t, l)
+	must(t, l.RevokeToken(ctx, "t", noon))
+	if b.rung.Load() != 1 || heard != nil {
+		t.Errorf("rung %d times, with a context that says %v; want once, with one that goes on", b.rung.Load(), heard)
+	}
+}
+
 // TestRevokeWaitsForItsBells for a moment, all of them: a program that ends at once has told the others.
 func TestRevokeWaitsForItsBells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
