@@ -32,7 +32,8 @@ type Rule struct {
 	// Purpose is what a token must be good for to count here, such as "refresh"; nothing else is a credential then. Empty means access, and that other
 	// credentials, such as sessions, count.
 	Purpose string
-	// OnStoreLoss is how long a token still counts after it was last known that it had not been revoked, beyond the bound that revocation promises. Zero refuses it with 503.
+	// OnStoreLoss is how long ago it may have been known what was revoked, for a token or a session to count although the bound that revocation promises has passed. Zero refuses it with
+	// 503. Where anybody may pass, its owner is nobody instead, unless Strict is set: a public path does not depend on a store.
 	OnStoreLoss time.Duration
 	// AllowEncodedSlash accepts %2F in the path; it is then matched as part of a segment and forwarded verbatim.
 	AllowEncodedSlash bool
