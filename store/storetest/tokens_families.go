@@ -250,8 +250,8 @@ func (s *tokenSuite) familiesAgainstEnd() {
 	desks, _ := s.desks(3)
 	for round := range s.rounds(rounds / 4) {
 		subject := newSubject()
-		made := []token.Pair{s.signIn(desks[0], subject)}
-		done := make(chan struct{})
+		first := s.signIn(desks[0], subject)
+		made, done := []token.Pair{first}, make(chan struct{})
 		errs := together(2, desks, func(d desk, i int) error {
 			if i == 1 {
 				defer close(done)
@@ -259,7 +259,7 @@ func (s *tokenSuite) familiesAgainstEnd() {
 				if round%2 == 0 {
 					return d.EndSubject(s.Context(), subject)
 				}
-				return d.End(s.Context(), made[0].Access.Claims.Session)
+				return d.End(s.Context(), first.Access.Claims.Session)
 			}
 			for last := false; ; {
 				next, err := d.Refresh(s.Context(), made[len(made)-1].Refresh.Text.Reveal())
