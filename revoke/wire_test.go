@@ -45,6 +45,26 @@ func TestEntriesTravelUnchanged(t *testing.T) {
 	})
 }
 
+// TestWireEntriesThatAreNone: each of these differs in one thing from an entry.
+func TestWireEntriesThatAreNone(t *testing.T) {
+	whole := wireEntry{Seq: 1, Kind: Token, ID: "eA", Before: 1, Expires: 1}
+	if e, err := whole.entry(); err != nil || e.ID != "x" {
+		t.Fatalf("entry() = %+v, %v", e, err)
+	}
+	for name, change := range map[string]func(w *wireEntry){
+		"no place": func(w *wireEntry) { w.Seq = 0 }, "a negative place": func(w *wireEntry) { w.Seq = -1 },
+		"a negative time": func(w *wireEntry) { w.Before = -1 }, "no expiry": func(w *wireEntry) { w.Expires = 0 }, "a negative expiry": func(w *wireEntry) { w.Expires = -1 },
+		"no base64": func(w *wireEntry) { w.ID = "e" }, "padding": func(w *wireEntry) { w.ID = "eA==" }, "bits left over": func(w *wireEntry) { w.ID = "eB" }, "the other alphabet": func(w *wireEntry) { w.ID = "+/+/" },
+		"a long id": func(w *wireEntry) { w.ID = strings.Repeat("AAAA", MaxID/3+1) },
+	} {
+		w := whole
+		change(&w)
+		if e, err := w.entry(); !errors.Is(err, ErrInvalid) || e != (Entry{}) {
+			t.Errorf("%s: entry() = %+v, %v, want ErrInvalid", name, e, err)
+		}
+	}
+}
+
 // TestTheLargestEntryFits into what a follower reads.
 func TestTheLargestEntryFits(t *testing.T) {
 	e := Entry{Seq: 1<<63 - 1, Kind: Subject + hashed, ID: strings.Repeat("\xff", MaxID), Before: time.UnixMilli(1<<53 - 1), Expires: time.UnixMilli(1<<53 - 1)}
