@@ -69,6 +69,28 @@ func TestRunOutage(t *testing.T) {
 	}
 }
 
+// TestRunBeginsWithoutAStore: a program that starts while its store is away accepts nothing, however long that lasts, and is well when the store is. A bell that is silent changes nothing.
+func TestRunBeginsWithoutAStore(t *testing.T) {
+	var l logs
+	s := &store{down: true}
+	silent := &countingBell{listen: func(ctx context.Context, _ func()) error { <-ctx.Done(); return ctx.Err() }}
+	inBubble(t, s, revoke.Config{Logger: slog.New(&l), Bells: []revoke.Bell{silent}}, func(t *testing.T, list *revoke.List) {
+		for range 30 {
+			want(t, list, revoke.Claim{Token: "good"}, stale)
+			time.Sleep(time.Minute)
+		}
+		s.set(func(s *store) { s.down = false })
+		_, err := s.Add(t.Context(), token("t"))
+		must(t, err)
+		time.Sleep(2 * time.Second)
+		want(t, list, revoke.Claim{Token: "good"}, good)
+		want(t, list, revoke.Claim{Token: "t"}, revoked)
+	})
+	if bad, well := l.count("cannot be read"), l.count("can be read again"); bad != 1 || well != 1 {
+		t.Errorf("said %d and %d times, want once each:\n%v", bad, well, &l)
+	}
+}
+
 // hanging is a source that answers once and then never, until its context ends.
 type hanging struct {
 	*store
