@@ -145,17 +145,40 @@ func TestKnownTokensEnd(t *testing.T) {
 	}
 }
 
-// TestKnownTokensOfANewKeySurvive: a rotation takes nothing from what was signed before.
-func TestKnownTokensOfANewKeySurvive(t *testing.T) {
+// TestTokensSurviveRotations: the key changes twice during a token's life, which lasts as long as its purpose allows: it is taken to its end, remembered or not, and by another process.
+func TestTokensSurviveRotations(t *testing.T) {
 	h := newHall(t, nil)
-	text, said := h.known()
-	if _, err := h.ring.Rotate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	h.pass(9 * time.Minute)
+	cold := verifierOf(t, token.VerifierConfig{Purpose: h.Purpose(), Ring: h.ring, Revocations: h.list, Now: h.now, Cache: -1, Leeway: -1})
+	elsewhere := must(keyring.New(h.keys, keyring.Config{Name: "access", Master: h.master, Lifetime: time.Hour, Now: h.now, Logger: slog.New(slog.DiscardHandler)}))
+	other := verifierOf(t, token.VerifierConfig{Purpose: h.Purpose(), Ring: elsewhere, Revocations: h.list, Now: h.now, Leeway: -1})
+	h.pass(59 * time.Minute)
 	h.load()
-	if c, err := h.Verify(t.Context(), text); err != nil || c.Key != said.Key {
-		t.Errorf("a known token after a rotation: %+v, %v, want its claims", c, err)
+	text, said := mint(t, h.minter, token.TTL(time.Hour))
+	signers := map[string]bool{}
+	for minute := range 60 {
+		if minute == 1 || minute == 20 {
+			if _, err := h.ring.Rotate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := elsewhere.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for what, v := range map[string]*token.Verifier{"remembered": h.Verifier, "cold": cold, "elsewhere": other} {
+			if c, err := v.Verify(t.Context(), text); err != nil || c.Key != said.Key {
+				t.Errorf("%s, after %d minutes: %+v, %v, want its claims", what, minute, c, err)
+			}
+		}
+		signers[must(h.ring.Signer()).ID()] = true
+		h.pass(time.Minute)
+		h.load()
+	}
+	if len(signers) != 3 {
+		t.Errorf("%d keys have signed, want 3", len(signers))
+	}
+	for _, v := range []*token.Verifier{cold, other} {
+		got, err := v.Verify(t.Context(), text)
+		refused(t, "after an hour", got, err, token.ErrExpired)
 	}
 }
 
