@@ -172,6 +172,24 @@ func TestFeedBeginsAnew(t *testing.T) {
 	})
 }
 
+// TestFeedBeginsAnewAtOnce, even if the other feed has nothing that the list did not know, and lacks nothing.
+func TestFeedBeginsAnewAtOnce(t *testing.T) {
+	s := &store{}
+	add(t, s, "a", 2)
+	seldom := func(f *revoke.Feed) { f.Tune(10, time.Minute, 5*time.Second, time.Hour) }
+	inTunedWorld(t, s, seldom, func(w *world) {
+		stream := w.ask("?since=2")
+		stream.names(1)
+		s.set(func(s *store) { s.entries[0].ID, s.entries[1].ID = s.entries[1].ID, s.entries[0].ID })
+		if e, ok := stream.next(); !ok || e.name != "reset" || e.at > 2*time.Second {
+			w.Errorf("it says %+v, want that it begins anew, as soon as the list knows it", e)
+		}
+		if got := stream.names(3); got != "revoked revoked caught-up" {
+			w.Errorf("then it says %q", got)
+		}
+	})
+}
+
 // TestFeedOfAListThatKnowsNothing: it says that it lives, and that it knows nothing, until it does.
 func TestFeedOfAListThatKnowsNothing(t *testing.T) {
 	s := &store{down: true}
