@@ -237,6 +237,31 @@ func TestNamesThatLeadInside(t *testing.T) {
 	}
 }
 
+// A countingBody counts what is read of it, and has no end.
+type countingBody struct{ read *atomic.Int64 }
+
+func (b countingBody) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	b.read.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// TestHugeKeySetsAreNotRead: of an answer that does not end no more is read than a set of keys may have.
+func TestHugeKeySetsAreNotRead(t *testing.T) {
+	published(t, nil, func(t *testing.T, p *publisher) {
+		var read atomic.Int64
+		p.answers(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(countingBody{&read})}, nil
+		})
+		p.fails("an answer without end", twins()[keyring.ES256].ours, false)
+		if n := read.Load(); n < token.MaxKeySet || n > token.MaxKeySet+1 {
+			t.Errorf("%d bytes of it were read, want no more than %d and one", n, token.MaxKeySet)
+		}
+	})
+}
+
 // TestEachOfManyWaitsForItsOwn: those who wait for one fetch together get each the answer about their own token.
 func TestEachOfManyWaitsForItsOwn(t *testing.T) {
 	published(t, nil, func(t *testing.T, p *publisher) {
