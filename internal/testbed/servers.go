@@ -119,8 +119,18 @@ func StartPostgres(t T) *Postgres {
 	return s
 }
 
-// Tool returns the path of a program that belongs to the server, such as pg_dump.
-func (s *Postgres) Tool(name string) string { return filepath.Join(s.bin, name) }
+// Tool returns the path of a program that belongs to the server, such as pg_dump, or its name if it is to be found as any other program.
+func (s *Postgres) Tool(name string) string {
+	if path := filepath.Join(s.bin, name); exists(path) {
+		return path
+	}
+	return name
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
 
 func (s *Postgres) data() string { return filepath.Join(s.dir, "data") }
 
