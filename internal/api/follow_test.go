@@ -36,7 +36,8 @@ func TestWhoMayFollow(t *testing.T) {
 	}
 	person := d.start("watcher") // a person's log-in that was given to the client
 	d.clients["jack"] = api.Client{Client: token.Client{ID: "jack"}, May: []string{api.MayFollow}}
-	bearers := d.start("jack") // whose name is a client's
+	bearers := d.start("jack")                                                                                 // whose name is a client's
+	made := must[token.Token](t)(d.access.Mint(t.Context(), token.Claims{Subject: "jack", Client: "watcher"})) // without a log-in
 	for name, tt := range map[string]struct {
 		header    string
 		status    int
@@ -55,6 +56,7 @@ func TestWhoMayFollow(t *testing.T) {
 		"garbage":                         {"Bearer x.y.z", 401, "invalid_token", `Bearer realm="gatehouse", error="invalid_token"`},
 		"a revoked token":                 {"Bearer " + revoked, 401, "invalid_token", `Bearer realm="gatehouse", error="invalid_token"`},
 		"a person's token":                {"Bearer " + person.Access.Text.Reveal(), 401, "invalid_token", `Bearer realm="gatehouse", error="invalid_token"`},
+		"a person's without a log-in":     {"Bearer " + made.Text.Reveal(), 401, "invalid_token", `Bearer realm="gatehouse", error="invalid_token"`},
 		"a refresh token":                 {"Bearer " + person.Refresh.Text.Reveal(), 401, "invalid_token", `Bearer realm="gatehouse", error="invalid_token"`},
 		"a signed assertion":              {"Bearer " + d.signed(d.assertion(), d.worker), 401, "invalid_token", `Bearer realm="gatehouse", error="invalid_token"`},
 		"a secret, but no right":          {basic("reports"), 403, "unauthorized_client", ""},

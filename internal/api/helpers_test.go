@@ -459,8 +459,10 @@ func (d *desk) send(r *http.Request) answer {
 		_, credential, _ := strings.Cut(a, " ")
 		d.secret(credential)
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second) // who is let in to the feed by mistake would stay
+	defer cancel()
 	w := httptest.NewRecorder()
-	d.handler.ServeHTTP(w, r)
+	d.handler.ServeHTTP(w, r.WithContext(ctx))
 	a := answer{w.Code, w.Header(), w.Body.String()}
 	for _, fault := range a.faults(r.URL.Path) {
 		d.Errorf("%s %s = %d %s: %s", r.Method, r.URL.Path, a.status, a.body, fault)

@@ -245,3 +245,35 @@ func TestRevokedForOthersToo(t *testing.T) {
 		t.Error("another process accepts what was revoked here")
 	}
 }
+
+// TestRevokingWhatAnotherNodeHasEnded: once this node has said that a token is of no use, what came of it is of no use here either, although another node has ended it and this one had not heard.
+func TestRevokingWhatAnotherNodeHasEnded(t *testing.T) {
+	both(t, func(t *testing.T, s setting) {
+		var c token.FamiliesConfig
+		change := s.families
+		s.families = func(made *token.FamiliesConfig) {
+			if change != nil {
+				change(made)
+			}
+			c = *made
+		}
+		d := newDesk(t, s)
+		other := revoke.New(feed{d.store}, revoke.Config{Now: d.Now})
+		d.load(other.Load(t.Context()))
+		c.Revocations = other
+		node := must[*token.Families](t)(token.NewFamilies(c))
+		pair := d.start("reports")
+		d.load(node.End(t.Context(), pair.Access.Claims.Session))
+		if !d.counts(pair.Access.Text.Reveal()) {
+			t.Fatal("this node has heard by itself")
+		}
+		d.store.lose("Since")
+		if got := d.revoke("reports", pair.Refresh.Text.Reveal()); !got.is(503, "temporarily_unavailable") {
+			t.Errorf("revoking while this node cannot hear = %d %s, want 503", got.status, got.body)
+		}
+		d.store.lose()
+		if got := d.revoke("reports", pair.Refresh.Text.Reveal()); got.status != 200 || d.counts(pair.Access.Text.Reveal()) {
+			t.Errorf("revoking = %d %s, want 200 and the end of the access token here as well", got.status, got.body)
+		}
+	})
+}
