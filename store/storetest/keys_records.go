@@ -161,15 +161,10 @@ func (s *keySuite) rings() {
 		s.has(name, 1, key)
 	}
 	s.named(names...)
-	for name := range of {
+	for name, key := range of {
+		s.has(name, 1, key) // whatever was done to others
 		s.save(name, 1)
 		s.has(name, 2)
-		delete(of, name)
-		for other, key := range of {
-			if keys, _, err := s.Store.Load(s.Context(), other); err != nil || differInKeys(keys, []keyring.Record{key}) != "" {
-				s.Fatalf("Save(%.40q) has changed the ring %.40q", name, other)
-			}
-		}
 	}
 	s.named(names...)
 }
