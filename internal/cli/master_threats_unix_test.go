@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -22,10 +23,11 @@ func TestKeyFilesAreNobodyElses(t *testing.T) {
 		"a key for others": func(name string) error { return writeNew(name, 0o600, "key\n") },
 	} {
 		dir := t.TempDir()
-		stop, watching := make(chan struct{}), sync.WaitGroup{}
-		watching.Go(func() { watchModes(t, what, dir, stop) })
-		for i := range 100 {
+		w := &modeWatch{what: what, stop: make(chan struct{})}
+		w.watching.Go(func() { w.watch(t) })
+		for i := range 200 {
 			name := filepath.Join(dir, string(rune('a'+i%26)), string(rune('a'+i/26)))
+			w.name.Store(&name)
 			if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -43,8 +45,8 @@ func TestKeyFilesAreNobodyElses(t *testing.T) {
 				t.Errorf("%s: the first one has become %q, %v", what, after, err)
 			}
 		}
-		close(stop)
-		watching.Wait()
+		close(w.stop)
+		w.watching.Wait()
 		elsewhere := filepath.Join(dir, "elsewhere")
 		if err := os.Symlink(elsewhere, filepath.Join(dir, "link")); err != nil {
 			t.Fatal(err)
@@ -61,23 +63,29 @@ func TestKeyFilesAreNobodyElses(t *testing.T) {
 // quietVault is a vault without keys.
 func quietVault() *vault { return &vault{keys: memory.Keys(), log: slog.New(slog.DiscardHandler)} }
 
-// watchModes reports files below dir that others may do anything with, until stop is closed.
-func watchModes(t *testing.T, what, dir string, stop <-chan struct{}) {
-	for last := false; !last; {
+// A modeWatch looks at the file that is about to be made, as fast as it can.
+type modeWatch struct {
+	what     string
+	name     atomic.Pointer[string]
+	stop     chan struct{}
+	watching sync.WaitGroup
+}
+
+// watch reports a file that others may do anything with, until stop is closed.
+func (w *modeWatch) watch(t *testing.T) {
+	for {
 		select {
-		case <-stop:
-			last = true
+		case <-w.stop:
+			return
 		default:
 		}
-		names, err := filepath.Glob(filepath.Join(dir, "*", "*"))
-		if err != nil {
-			t.Error(err)
+		name := w.name.Load()
+		if name == nil {
+			continue
 		}
-		for _, name := range names {
-			if info, err := os.Stat(name); err == nil && info.Mode().Perm() != 0o600 {
-				t.Errorf("%s: the mode of its file is %04o, want 0600 from the first moment", what, info.Mode().Perm())
-				return
-			}
+		if info, err := os.Stat(*name); err == nil && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: the mode of its file is %04o, want 0600 from the first moment", w.what, info.Mode().Perm())
+			return
 		}
 	}
 }

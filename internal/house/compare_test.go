@@ -14,7 +14,7 @@ import (
 )
 
 // secretName is what variables and fields that hold a secret are called.
-var secretName = regexp.MustCompile(`(?i)(credential|secret|password)$|^(mac|digest)$`)
+var secretName = regexp.MustCompile(`(?i)(credential|secret|password|signature)$|^(mac|digest)$`)
 
 // earlyEnds are functions that end at the first difference, and so tell by their time where it is.
 var earlyEnds = []string{"bytes.Equal", "bytes.Compare", "bytes.HasPrefix", "strings.Compare", "strings.EqualFold", "strings.HasPrefix", "strings.Contains", "slices.Contains", "slices.Equal", "slices.Index", "reflect.DeepEqual", "maps.Equal"}
@@ -89,20 +89,21 @@ func TestSecretsAreComparedInConstantTime(t *testing.T) {
 	if reflect.TypeFor[gatehouse.Secret]().Comparable() {
 		t.Error("gatehouse.Secret can be compared with ==")
 	}
-	for file, function := range map[string]string{"secret.go": "Equal", "carrier/static.go": "Lookup"} {
+	for file, function := range map[string]string{"secret.go": "Equal", "carrier/static.go": "Lookup", "keyring/mac.go": "verify", "token/assertion.go": "CheckSecret"} {
 		if !callsSubtle(parse(t, token.NewFileSet(), filepath.Join(root, filepath.FromSlash(file)), nil), function) {
-			t.Errorf("%s in %s does not call subtle.ConstantTimeCompare", function, file)
+			t.Errorf("%s in %s calls neither subtle.ConstantTimeCompare nor hmac.Equal", function, file)
 		}
 	}
 }
 
-// callsSubtle reports whether a function of the file calls subtle.ConstantTimeCompare.
+// callsSubtle reports whether a function of the file calls subtle.ConstantTimeCompare, or hmac.Equal, which is the same.
 func callsSubtle(file *ast.File, function string) bool {
 	found := false
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == function && f.Body != nil {
 			ast.Inspect(f.Body, func(n ast.Node) bool {
-				if s, ok := n.(*ast.SelectorExpr); ok && isName(s.X, "subtle") && s.Sel.Name == "ConstantTimeCompare" {
+				s, ok := n.(*ast.SelectorExpr)
+				if ok && (isName(s.X, "subtle") && s.Sel.Name == "ConstantTimeCompare" || isName(s.X, "hmac") && s.Sel.Name == "Equal") {
 					found = true
 				}
 				return true
@@ -115,7 +116,7 @@ func callsSubtle(file *ast.File, function string) bool {
 func TestComparisons(t *testing.T) {
 	for code, fault := range map[string]bool{
 		`s.Reveal() == x`: true, `x != s.Reveal()`: true, `bytes.Equal([]byte(s.Reveal()), y)`: true, `credential == "token1"`: true, `r.Password != got`: true,
-		`string(secret) == x`: true, `slices.Contains(known, credential)`: true, `strings.HasPrefix(secret[1:], x)`: true, `apiSecret == x`: true, `secretName == x`: false,
+		`string(secret) == x`: true, `slices.Contains(known, credential)`: true, `strings.HasPrefix(secret[1:], x)`: true, `apiSecret == x`: true, `secretName == x`: false, `string(sum) == string(signature)`: true, `bytes.Equal(sum, signature)`: true, `signature == ""`: false,
 		`s.Reveal() == ""`: false, `credential != ""`: false, `secret == nil`: false, `len(s.Reveal()) < 16`: false, `len(secret) == 3`: false, `s.Equal(x)`: false,
 		`subtle.ConstantTimeCompare([]byte(secret), y) == 1`: false, `bytes.Equal(a, b)`: false,
 	} {

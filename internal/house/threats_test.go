@@ -12,11 +12,11 @@ import (
 )
 
 // minRows keeps rows from vanishing. It goes up when rows are added.
-const minRows = 614
+const minRows = 619
 
-// capabilities are the parts of the system that a row may wait for. The gate and sessions are none of them: they are there, with all their tests.
+// capabilities are the parts of the system that a row may wait for. The gate, sessions and tokens are none of them: they are there, with all their tests.
 var capabilities = []string{
-	"tokens", "accounts", "openapi", "spa", "cluster", "mfa", "federation", "oauth-provider", "audit", "packaging",
+	"accounts", "openapi", "spa", "cluster", "mfa", "federation", "oauth-provider", "audit", "packaging",
 }
 
 // A threat is one row of docs/threats.md.
@@ -27,7 +27,7 @@ type threat struct {
 }
 
 var (
-	threatID = regexp.MustCompile(`^(inv-\d{2}[a-z]?|T-[a-z]+-\d{2}[a-z]?|V\d+(\.\d+\.\d+[a-z]?)?|G-\d{2})$`)
+	threatID = regexp.MustCompile(`^(inv-\d{2}[a-z]?|T-[a-z]+-\d{2}[a-z]?|V\d+(\.\d+\.\d+[a-z]?)?|G-\d{2}[a-z]?)$`)
 	// testName is `folder.TestName` or `folder.TestName/subtest`; the root package is called gatehouse.
 	testName = regexp.MustCompile("^`([a-z0-9/_-]+)\\.((?:Test|Fuzz|Example)[A-Za-z0-9_]*)(/[^` ]+)?`$")
 )
@@ -204,9 +204,11 @@ func TestRowFaults(t *testing.T) {
 		{"V8.2.1", "x", "`policy.TestNothing`", []string{"there is no TestNothing in the tests of policy"}},
 		{"V8.2.1", "x", "`guard.TestCanonical`", []string{"in the tests of guard"}},
 		{"V8.2.1", "x", "`policy.TestCanonical/unknown`", []string{"there is no TestCanonical/unknown in"}},
-		{"V8.2.1a", "x", "pending: tokens", nil},
+		{"V8.2.1a", "x", "pending: cluster", nil},
+		{"G-03b", "x", "pending: cluster", nil},
 		{"V8.2.1", "x", "pending: gate", []string{`"gate" is none of`}},
 		{"V8.2.1", "x", "pending: sessions", []string{`"sessions" is none of`}},
+		{"V8.2.1", "x", "pending: tokens", []string{`"tokens" is none of`}},
 		{"V8.2.1", "x", "pending: later", []string{`"later" is none of`}},
 		{"V8.2.1", "x", "pending: spa, `policy.TestCanonical`", []string{"is none of"}},
 		{"V8.2.1", "x", "pending:", []string{"is neither a test"}},
