@@ -156,7 +156,7 @@ func TestAssertionsThatAreNone(t *testing.T) {
 	for what, text := range map[string]string{
 		"nothing": "", "garbage": "garbage", "two parts": "a.b", "five parts": "a.b.c.d.e", "a header of no JSON": "AAAA.AAAA.AAAA", "claims of no JSON": forge(t, key, c.head(key), "claims"), "no algorithm": forge(t, key, `{}`, c.claims()),
 		"a name twice": forge(t, key, c.head(key), strings.Replace(c.claims(), "{", `{"iss":"films",`, 1)), "an exp that is a text": c.sign("exp", `"tomorrow"`), "an issuer that is a list": c.sign("iss", `["reports"]`), "a jti that is a number": c.sign("jti", "7"),
-		"crit": forge(t, key, `{"alg":"ES256","crit":["x"]}`, c.claims()), "JSON": `{"payload":"AA","signatures":[]}`, "a megabyte": strings.Repeat("a", 1<<20), "base64 with padding": c.sign() + "=", "a line end": c.sign() + "\n",
+		"crit": forge(t, key, `{"alg":"ES256","crit":["x"]}`, c.claims()), "JSON": `{"payload":"AA","signatures":[]}`, "a megabyte": strings.Repeat("a", 1<<20), "a good one of more than 8 KiB": c.sign("x", `"`+strings.Repeat("x", token.MaxSize)+`"`), "base64 with padding": c.sign() + "=", "a line end": c.sign() + "\n",
 	} {
 		client, err := c.Verify(t.Context(), text)
 		if client.ID != "" || !errors.Is(err, gatehouse.ErrMalformed) {

@@ -77,6 +77,7 @@ func TestForeignProfiles(t *testing.T) {
 		{"no audience", token.ForeignConfig{Audience: []string{"a"}}, `{"sub":"jack","exp":%d}`, token.ErrAudience},
 		{"an empty audience", token.ForeignConfig{Audience: []string{"a"}}, `{"aud":"","sub":"jack","exp":%d}`, token.ErrAudience},
 		{"one of two audiences", token.ForeignConfig{Audience: []string{"a", "c"}}, `{"aud":["b","c"],"sub":"jack","exp":%d}`, nil},
+		{"an audience of nobody", token.ForeignConfig{}, `{"aud":[],"sub":"jack","exp":%d}`, token.ErrInvalid},
 		{"an audience where none is wanted", token.ForeignConfig{}, `{"aud":["b"],"sub":"jack","exp":%d}`, nil},
 		{"what a client says of itself", token.ForeignConfig{}, `{"iss":"jack","sub":"jack","aud":"https://gate.example/oauth/token","jti":"1","exp":%d}`, token.ErrPurpose},
 		{"a client that is the issuer", token.ForeignConfig{Issuer: "jack"}, `{"iss":"jack","sub":"jack","exp":%d}`, nil},
