@@ -79,6 +79,7 @@ var tokenTests = []struct {
 	{"FamiliesAgainstEnd", (*tokenSuite).familiesAgainstEnd},
 	{"FamiliesAgainstThief", (*tokenSuite).familiesAgainstThief},
 	{"OneUse", (*tokenSuite).oneUse},
+	{"AssertionOnce", (*tokenSuite).assertionOnce},
 }
 
 // TestTokens tests every promise of token.Store, and what families and verifiers make of it. open returns an empty store; it is called once for each

@@ -306,25 +306,3 @@ func (s *tokenSuite) familiesAgainstThief() {
 		s.over(desks, pairs...)
 	}
 }
-
-// oneUse: of many who present a token for one use, one is let through.
-func (s *tokenSuite) oneUse() {
-	stores, purpose, c := s.stores(), token.ResetPassword(), &clock{now: s.now}
-	purpose.Audience = []string{testAudience}
-	minter, err := token.NewMinter(token.MinterConfig{Issuer: testIssuer, Purpose: purpose, Store: s.Store, Revocations: revoke.None, Now: c.Now})
-	s.ok("NewMinter", err)
-	verifiers := make([]*token.Verifier, len(stores))
-	for i := range verifiers {
-		verifiers[i], err = token.NewVerifier(token.VerifierConfig{Issuer: testIssuer, Purpose: purpose, Store: stores[i], Revocations: revoke.None, Now: c.Now})
-		s.ok("NewVerifier", err)
-	}
-	for range s.rounds(rounds / 10) {
-		made, err := minter.Mint(s.Context(), token.Claims{Subject: "anna"})
-		s.ok("Mint", err)
-		errs := together(crowd, verifiers, func(v *token.Verifier, _ int) error {
-			_, err := v.Verify(s.Context(), made.Text.Reveal())
-			return err
-		})
-		s.winner("Verify of a token for one use", errs, gatehouse.ErrCredential)
-	}
-}

@@ -126,7 +126,7 @@ var tokenFaults = []tokenFault{
 			return rec, err
 		}
 	}},
-	{"Create replaces what is there", "Create RandomSteps ParallelCreates", func(b *brokenTokens) {
+	{"Create replaces what is there", "Create RandomSteps ParallelCreates AssertionOnce", func(b *brokenTokens) {
 		b.create = func(ctx context.Context, rec token.Record) error {
 			if ctx.Err() == nil {
 				b.take(func(r token.Record) bool { return r.Key == rec.Key })

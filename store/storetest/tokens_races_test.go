@@ -102,7 +102,7 @@ var tokenRaces = []tokenFault{
 			return rec, err
 		}
 	}},
-	{"Create looks whether the key is free, and adds", "ParallelCreates", func(b *brokenTokens) {
+	{"Create looks whether the key is free, and adds", "ParallelCreates AssertionOnce", func(b *brokenTokens) {
 		b.create = func(ctx context.Context, rec token.Record) error {
 			if rec.Family != "" || len(b.all(func(r token.Record) bool { return r.Key == rec.Key })) > 0 {
 				return b.naiveTokens.Create(ctx, rec)
