@@ -23,6 +23,8 @@ type line struct {
 	done  chan struct{}
 	tr    *http.Transport
 
+	served sync.WaitGroup // connections
+
 	mu       sync.Mutex
 	open     []net.Conn
 	down     bool // nobody is at the other end
@@ -33,13 +35,11 @@ type line struct {
 func newLine(t *testing.T, h http.Handler) *line {
 	l := &line{conns: make(chan net.Conn), done: make(chan struct{})}
 	l.tr = &http.Transport{DialContext: l.dial}
-	var handlers sync.WaitGroup
-	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handlers.Add(1)
-		defer handlers.Done()
-		h.ServeHTTP(w, r)
-	})
-	server := &http.Server{Handler: served, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	server := &http.Server{Handler: h, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), ConnState: func(_ net.Conn, s http.ConnState) {
+		if s == http.StateClosed {
+			l.served.Done()
+		}
+	}}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -49,7 +49,7 @@ func newLine(t *testing.T, h http.Handler) *line {
 		l.tr.CloseIdleConnections()
 		_ = server.Close()
 		<-ended
-		handlers.Wait()
+		l.served.Wait() // their handlers have returned
 	})
 	return l
 }
@@ -104,6 +104,7 @@ func (l *line) cut(down bool) {
 func (l *line) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
+		l.served.Add(1)
 		return c, nil
 	case <-l.done:
 		return nil, net.ErrClosed
