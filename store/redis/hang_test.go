@@ -5,6 +5,7 @@ package redis_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +31,7 @@ func hung(t *testing.T) (*server, *redis.DB, session.Record) {
 
 func TestServerHangs(t *testing.T) {
 	s, db, rec := hung(t)
-	for _, c := range calls(db, rec)[:8] {
+	for _, c := range slices.Concat(calls(db, rec)[:8], tokenCalls(db)[:4], keyCalls(db)[:1], feedCalls(db)[:1]) {
 		within(t, c.name, 300*time.Millisecond, func() {
 			err := c.do(t.Context())
 			if fails(t, c.name, err, "not reachable: no answer"); errors.Is(err, context.DeadlineExceeded) {
