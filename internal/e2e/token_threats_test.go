@@ -3,8 +3,11 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // TestReloadsForgetNoRevocation: what was revoked stays so through reloads, and through one that changes the key as well, after which the old key verifies what it has signed. A secret that is replaced
@@ -81,5 +84,72 @@ func TestGarbageIsQuiet(t *testing.T) {
 	}
 	if text := fmt.Sprint(lines); strings.Contains(text, strings.Repeat("A", 48)) {
 		t.Error("the log has a token in it")
+	}
+}
+
+// TestNoTokenGetsOut: whatever becomes of a token, an assertion, a client's secret, or the keys behind them, at whatever endpoint and level of the log: nothing of it is in a log, a metric, an
+// explanation, or in an answer that does not give it.
+func TestNoTokenGetsOut(t *testing.T) {
+	t.Parallel()
+	c := beginSigning(t)
+	c.write(t, "gatehouse.yaml", readText(t, filepath.Join(c.dir, "gatehouse.yaml"))+"log: {level: [{logger: server_logger, level: DEBUG}]}\n")
+	c.logged(t, "configuration reloaded")
+	login, assertion := c.login(t, "--subject", "jack"), c.assertion(t)
+	tokens := map[string]string{
+		"a good one": c.issue(t, "--subject", "jack"), "an expired one": c.own(t, claim("exp", in(-time.Hour))), "a log-in's": login.Access, "a refresh token": login.Refresh,
+		"one for three uses": c.issue(t, "--purpose", "limited", "--subject", "jack"), "another issuer's": c.own(t, claim("iss", "https://evil.example")), "an assertion": assertion,
+		"a made-up one": "gh_refresh." + strings.Repeat("planted", 7), "a forged one": c.own(t)[:200] + "-planted-planted-planted",
+	}
+	secrets := map[string]string{"the secret of the key": accessSecret, "the client's secret": clientSecret, "a wrong secret": "planted-as-a-wrong-secret",
+		"the master key": strings.TrimSpace(readText(t, filepath.Join(c.dir, "gatehouse-data", "master.key")))}
+	var out strings.Builder
+	seen := func(got reply) { fmt.Fprintln(&out, got.status, got.header, got.body) }
+	for _, text := range tokens {
+		for _, line := range []string{"GET /read", "GET /optional", "GET /limited-info", "GET /renewal", "POST /setattr", "GET /nope", "GET /admin"} {
+			seen(c.ask(t, line, bearer(text), "Content-Length: 0"))
+		}
+		seen(c.ask(t, "GET /read?access_token="+text))
+		seen(c.ask(t, "GET /read", bearer(text), bearer(text)))
+		seen(c.ask(t, "GET /read", "Authorization: Bearer "+text+" more"))
+		seen(c.ask(t, "GET /read", "Cookie: __Host-gatehouse="+text))
+		seen(c.post(t, "/oauth/introspect", form{"token": text}, asWarden))
+		seen(c.post(t, "/oauth/introspect?token="+text, form{"x": "y"}, asWarden))
+		seen(c.post(t, "/oauth/token", form{"grant_type": "refresh_token", "refresh_token": text + "x"}))
+		seen(c.post(t, "/oauth/token", with(byAssertion(text+"x"), form{})))
+		seen(c.post(t, "/oauth/token", form{"grant_type": "client_credentials"}, bearer(text)))
+	}
+	seen(c.post(t, "/oauth/token", form{"grant_type": "client_credentials", "client_id": "reports", "client_secret": secrets["a wrong secret"]}))
+	seen(c.post(t, "/oauth/revoke", form{"token": tokens["a good one"], "client_id": "reports", "client_secret": secrets["a wrong secret"]}))
+	granted(t, c.post(t, "/oauth/token", byAssertion(assertion)))
+	seen(c.post(t, "/oauth/token", byAssertion(assertion)))
+	second := granted(t, c.renew(t, login.Refresh))
+	third := granted(t, c.renew(t, second.Refresh))
+	seen(c.renew(t, login.Refresh)) // it comes again: the log-in is ended
+	tokens["a second refresh token"], tokens["a third refresh token"] = second.Refresh, third.Refresh
+	for _, text := range tokens {
+		seen(c.post(t, "/oauth/revoke", form{"token": text}, asWarden))
+		for _, args := range [][]string{{"explain", "GET", "/read", "--token", text}, {"token", "revoke", text}} {
+			got := c.command(t, args...)
+			out.WriteString(got.stdout + got.stderr)
+		}
+	}
+	c.write(t, "gatehouse.yaml", strings.Replace(readText(t, filepath.Join(c.dir, "gatehouse.yaml")), accessSecret, "planted", 1))
+	c.logged(t, "configuration refused")
+	_, metrics := c.admin(t, "/metrics")
+	out.WriteString(metrics)
+	c.signal(t, syscall.SIGTERM)
+	c.wait(t)
+	for what, text := range tokens {
+		secrets[what] = text[strings.LastIndexByte(text, '.')+1:] // the part that is none but its owner's
+	}
+	for what, text := range secrets {
+		for where, all := range map[string]string{"the log": c.stderr.String() + c.stdout.String(), "what came out": out.String()} {
+			if i := strings.Index(all, text); i >= 0 {
+				t.Errorf("%s shows %s: %.300s", where, what, all[max(0, i-200):])
+			}
+		}
+	}
+	if log := c.stderr.String(); !containsAll(log, []string{"a client was refused", "used before", "a token was revoked", "configuration refused"}) || out.Len() < 10_000 {
+		t.Errorf("the log lacks what was done, or %d bytes came out: this test sees little", out.Len())
 	}
 }
