@@ -198,6 +198,7 @@ func signedBy(text string) (kid string, ends time.Time, err error) {
 // node has published a key before any token is signed with it; and a key that is gone verifies nothing any more, not even what somebody who has it signs now.
 func TestKeysChangeOnTwoNodes(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	keys := knob(t, "GATEHOUSE_TORTURE_ROTATIONS", strconv.Atoi, 4)
 	for name, ttl := range map[string]time.Duration{"short tokens": time.Second, "long tokens": 5 * time.Second} {
 		t.Run(name, func(t *testing.T) {

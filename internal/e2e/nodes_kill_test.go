@@ -232,6 +232,7 @@ func (l *ledger) forget(most int) {
 // again, nor is a refresh token that was used, apart from the same answer again; what was not revoked goes on; and nobody is logged out because an answer was lost.
 func TestKilledNodes(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	for name, row := range map[string]struct {
 		on     func(*testing.T) *ground
 		cycles int

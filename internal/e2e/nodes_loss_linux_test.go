@@ -13,6 +13,7 @@ import (
 // to be revoked that was not; and public keys are served. Once the database is back, all is well without a restart.
 func TestTheDatabaseIsLost(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	for name, row := range map[string]struct{ lose, bring func(*ground) }{
 		"it crashes": {func(g *ground) { g.postgres.Stop() }, func(g *ground) { g.postgres.Start() }},
 		"it hangs":   {func(g *ground) { g.postgres.Pause() }, func(g *ground) { g.postgres.Resume() }},

@@ -40,6 +40,7 @@ func (f *fleet) renewsAtOnce(t *testing.T, refresh string) []twins {
 // was used, whoever has it is a thief or was robbed: the log-in is over everywhere.
 func TestRenewingAtOnce(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	rounds := knob(t, "GATEHOUSE_TORTURE_RACES", strconv.Atoi, 4)
 	eachGround(t, func(t *testing.T, on *ground) {
 		f := beginFleet(t, on, 3)
@@ -86,6 +87,7 @@ func (f *fleet) isOver(t *testing.T, refresh, access []string) {
 // TestLoggingOutWhileRenewing: a log-in is ended at one node while others renew it. Once that is acknowledged nothing that they gave is good for anything, whichever came first.
 func TestLoggingOutWhileRenewing(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	rounds := knob(t, "GATEHOUSE_TORTURE_RACES", strconv.Atoi, 12)
 	eachGround(t, func(t *testing.T, on *ground) {
 		f := beginFleet(t, on, 3)

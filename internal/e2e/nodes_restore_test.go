@@ -130,6 +130,7 @@ func (f *fleet) refusesAll(t *testing.T, i int, ended map[string]string) {
 // that starts later and has only the store to learn from; and what is good stays good.
 func TestABackupIsPutBackUnderAServer(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	for name, row := range map[string]struct {
 		on    func(*testing.T) *ground
 		nodes int
@@ -162,6 +163,7 @@ func TestABackupIsPutBackUnderAServer(t *testing.T) {
 // that was issued before; with PostgreSQL that is for the operator to do, with token revoke --all. Then nothing of before is good for anything, and whoever signs in again gets in.
 func TestABackupIsPutBackWhileNobodyRuns(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	for name, on := range map[string]func(*testing.T) *ground{"PostgreSQL": onPostgres, "SQLite": onSQLite} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -172,6 +172,7 @@ func (f *fleet) byCommand(t *testing.T, w *works) []ending {
 // one, within the bound; how long it took is printed.
 func TestRevocationsReachEveryNode(t *testing.T) {
 	needFleet(t)
+	t.Parallel()
 	for name, row := range map[string]struct {
 		on                   func(*testing.T) *ground
 		nodes, http, program int
