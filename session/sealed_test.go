@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -225,6 +226,104 @@ func TestSealedExpiry(t *testing.T) {
 	h.again(s)
 	tight := &house{Table: sealedTable(h, ring, sealedCookie, r, session.Config{Idle: time.Hour}), t: t, clock: h.clock}
 	tight.over("a session under a tightened limit", s, gatehouse.ErrSession)
+}
+
+// TestSealedChangesAreUse, where reading is none.
+func TestSealedChangesAreUse(t *testing.T) {
+	h, _ := newSealed(t, boxRing(t, boxKey(t)), session.Config{Idle: time.Hour, Touch: -1})
+	s := h.signIn("jack")
+	for i := range 5 {
+		h.clock.advance(59 * time.Minute)
+		s = h.put(h.again(s), "n", i)
+		h.save(s)
+	}
+	h.clock.advance(time.Hour)
+	h.over("a session an hour after its last change", s, session.ErrOverdue)
+}
+
+// TestSealedSessionThatEndsMeanwhile is not renewed by the request that has opened it, whichever way it has ended.
+func TestSealedSessionThatEndsMeanwhile(t *testing.T) {
+	for name, end := range map[string]func(h *house, r *revocations, s *session.Session){
+		"it is overdue": func(h *house, _ *revocations, _ *session.Session) { h.clock.advance(13 * time.Hour) },
+		"its id is revoked": func(h *house, r *revocations, s *session.Session) {
+			h.ok(s.ID(), r.RevokeSession(t.Context(), s.ID(), time.Time{}))
+		},
+		"its subject is revoked": func(h *house, r *revocations, _ *session.Session) { h.ok("jack", r.RevokeSubject(t.Context(), "jack")) },
+	} {
+		h, r := newSealed(t, boxRing(t, boxKey(t)), session.Config{})
+		s := h.again(h.signIn("jack"))
+		end(h, r, s)
+		h.refused("Start when "+name, h.Start(t.Context(), s, gatehouse.Identity{Value: "jack"}, session.Options{}), gatehouse.ErrSession)
+		h.put(s, "n", 1)
+		_, err := h.Save(t.Context(), s)
+		h.refused("Save when "+name, err, gatehouse.ErrSession)
+		visitor := h.put(h.visitor(), "cart", 1)
+		h.save(visitor)
+		h.clock.advance(13 * time.Hour)
+		h.ok("Start of a visitor whose session is overdue", h.Start(t.Context(), visitor, gatehouse.Identity{Value: "amy"}, session.Options{}))
+	}
+}
+
+// TestSealedPlaintextsThatAreNone: what was sealed with our key, and lacks what a session has, is none.
+func TestSealedPlaintextsThatAreNone(t *testing.T) {
+	ring := boxRing(t, boxKey(t))
+	h, _ := newSealed(t, ring, session.Config{})
+	now := h.clock.Now().UnixMilli()
+	for plaintext, good := range map[string]bool{
+		fmt.Sprintf(`{"id":"x","created":%d,"seen":%d,"identity":{"value":"jack"}}`, now, now):    true,
+		fmt.Sprintf(`{"created":%d,"seen":%d,"identity":{"value":"jack"}}`, now, now):             false,
+		fmt.Sprintf(`{"id":"","created":%d,"seen":%d,"identity":{"value":"jack"}}`, now, now):     false,
+		fmt.Sprintf(`{"id":"x","seen":%d,"identity":{"value":"jack"}}`, now):                      false,
+		fmt.Sprintf(`{"id":"x","created":-1,"seen":%d,"identity":{"value":"jack"}}`, now):         false,
+		fmt.Sprintf(`{"id":"x","created":%d,"identity":{"value":"jack"}}`, now):                   false,
+		fmt.Sprintf(`{"id":"x","created":%d,"seen":%d,"identity":{"value":"jack"}}`, now, now-1):  false,
+		fmt.Sprintf(`{"id":"x","created":"%d","seen":%d,"identity":{"value":"jack"}}`, now, now):  false,
+		fmt.Sprintf(`{"id":"x","created":%d,"seen":%d,"identity":{"value":["jack"]}}`, now, now):  false,
+		fmt.Sprintf(`[{"id":"x","created":%d,"seen":%d,"identity":{"value":"jack"}}]`, now, now):  false,
+		fmt.Sprintf(`{"id":"x","created":%d,"seen":%d,"identity":{"value":"jack"}} {}`, now, now): false,
+	} {
+		text, err := ring.Seal([]byte(plaintext), []byte("gatehouse session cookie "+sealedCookie))
+		h.ok("Seal", err)
+		s, err := h.findSecret(text)
+		if good && (err != nil || s.Subject() != "jack") {
+			t.Errorf("Open of %s = %v, and it is %q's", plaintext, err, s.Subject())
+		} else if !good {
+			h.refused("Open of "+plaintext, err, session.ErrUnknown)
+			h.isEmpty(plaintext, s)
+		}
+	}
+}
+
+// measuring is a sealer that knows the largest text that it was given.
+type measuring struct {
+	session.Sealer
+	sealed, opened int
+}
+
+func (m *measuring) Seal(plaintext, data []byte) (string, error) {
+	m.sealed = max(m.sealed, len(plaintext))
+	return m.Sealer.Seal(plaintext, data)
+}
+
+func (m *measuring) Open(text string, data []byte) ([]byte, error) {
+	m.opened = max(m.opened, len(text))
+	return m.Sealer.Open(text, data)
+}
+
+// TestSealerIsSparedWhatIsTooLarge: neither a client nor a handler has it work on more than a cookie can hold.
+func TestSealerIsSparedWhatIsTooLarge(t *testing.T) {
+	m := &measuring{Sealer: boxRing(t, boxKey(t))}
+	h, _ := newSealed(t, m, session.Config{})
+	for _, n := range []int{1 << 10, session.MaxSealed, 1 << 14, 10 << 20} {
+		_, err := h.findSecret(strings.Repeat("A", n))
+		h.refused("Open", err, session.ErrUnknown)
+		if err := session.Put(h.visitor(), "data", strings.Repeat("x", n)); n > 1<<10 {
+			h.refused("Put", err, session.ErrTooLarge)
+		}
+	}
+	if m.sealed > session.MaxSealed || m.opened > session.MaxSealed || m.sealed == 0 || m.opened == 0 {
+		t.Errorf("it has sealed %d bytes and opened %d, want at most %d", m.sealed, m.opened, session.MaxSealed)
+	}
 }
 
 // TestSealedUseIsWrittenDown: reading gives a new cookie as often as Touch says, never more, and never after the answer has begun.
