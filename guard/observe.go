@@ -58,7 +58,7 @@ type Description struct {
 	RequestID string
 	Method    string
 	Host      string
-	Path      string // canonical; of a refused target the raw one, escaped; never the query
+	Path      string // canonical; of a refused target the raw one, escaped; never the query. What looks like a token is hidden, here, in Method and in Host
 	Status    int    // 0 while there is no answer
 	Bytes     int64  // of the answer's body
 	Duration  time.Duration
@@ -84,6 +84,7 @@ func Describe(r *http.Request) Description {
 		v = o.verdict
 	}
 	d.judged(v)
+	d.Method, d.Host, d.Path = hideTokens(d.Method), hideTokens(d.Host), hideTokens(d.Path)
 	return d
 }
 
