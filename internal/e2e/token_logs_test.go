@@ -114,8 +114,8 @@ func formsWith(secret string) map[string][]form {
 	return forms
 }
 
-// TestNoTokenGetsOut sends secrets of every kind in every place, and looks for them in what came out: logs at DEBUG, refusals, metrics.
-func TestNoTokenGetsOut(t *testing.T) {
+// TestTokensInEveryPlace sends secrets of every kind in every place, and looks for them in what came out: logs at DEBUG, refusals, metrics.
+func TestTokensInEveryPlace(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
