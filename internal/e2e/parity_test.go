@@ -44,8 +44,12 @@ type parityTable struct {
 	Roles       map[string]int      `yaml:"roles"`
 	Permissions map[string][]string `yaml:"permissions"`
 	Default     any                 `yaml:"default"`
+	Tokens      bool                `yaml:"tokens"` // requests may carry signed tokens
+	Lost        string              `yaml:"lost"`   // for how long it has not been known what was revoked
 	Rules       []parityRule        `yaml:"rules"`
 	Cases       []parityCase        `yaml:"cases"`
+
+	issuer *parityIssuer // nil without Tokens
 }
 
 type parityRule struct {
@@ -56,6 +60,8 @@ type parityRule struct {
 	Allow        any      `yaml:"allow"`
 	Strict       bool     `yaml:"strict"`
 	EncodedSlash bool     `yaml:"encoded_slash"`
+	Purpose      string   `yaml:"purpose"`
+	OnStoreLoss  string   `yaml:"on_store_loss"`
 }
 
 type parityCase struct {
@@ -63,6 +69,7 @@ type parityCase struct {
 	Host       string   `yaml:"host"`
 	As         string   `yaml:"as"`
 	Session    string   `yaml:"session"`
+	Bearer     string   `yaml:"bearer"` // "jack", or "jack expired"
 	Fields     []string `yaml:"fields"`
 	Want       string   `yaml:"want"`
 	Unreadable bool     `yaml:"unreadable"`
@@ -112,6 +119,7 @@ func (table parityTable) guard(t *testing.T, people map[string]person, edit func
 	for _, r := range table.Rules {
 		config.Rules = append(config.Rules, policy.Rule{
 			Methods: r.Methods, Host: r.Host, Path: r.Path, Regex: r.Regex, Allow: requirement(t, r.Allow), Strict: r.Strict, AllowEncodedSlash: r.EncodedSlash,
+			Purpose: r.Purpose, OnStoreLoss: parityTime(t, r.OnStoreLoss),
 		})
 	}
 	rules, err := policy.New(config)
@@ -133,6 +141,9 @@ func (table parityTable) guard(t *testing.T, people map[string]person, edit func
 	}
 	c := guard.Config{Carriers: []carrier.Carrier{carrier.Header("Token", find), carrier.NamedHeader("X-API-Key", find), carrier.Session(paritySessions())}, Policy: guard.AsSubject{Table: rules}, Rules: rules,
 		Origins: []string{"https://spa.example"}, Logger: slog.New(slog.DiscardHandler)}
+	if table.issuer != nil {
+		c.Carriers = append(c.Carriers, carrier.Bearer(table.issuer))
+	}
 	if edit != nil {
 		edit(&c)
 	}
@@ -292,11 +303,19 @@ func TestParity(t *testing.T) {
 	count, outcomes := 0, map[string]int{}
 	for _, table := range p.Tables {
 		t.Run(table.Name, func(t *testing.T) {
+			if table.Tokens {
+				table.issuer = newParityIssuer(t)
+			}
 			all := fronts(t, table.guard(t, p.People, nil))
 			for _, c := range table.Cases {
 				count++
 				outcomes[c.Want]++
+				if c.Bearer != "" {
+					c.Fields = append([]string{bearer(table.issuer.of(t, p.People, c.Bearer))}, c.Fields...)
+				}
+				table.lose(t)
 				c.check(t, p.People, all)
+				table.issuer.find()
 			}
 		})
 	}
