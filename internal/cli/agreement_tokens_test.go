@@ -132,7 +132,8 @@ func elsewhere(t *testing.T, ago time.Duration) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	purpose := token.Purpose{Name: "elsewhere", Type: "JWT", TTL: time.Hour, Audience: []string{"anybody"}}
+	purpose := token.Access()
+	purpose.TTL, purpose.Audience = time.Hour, []string{"anybody"}
 	m, err := token.NewMinter(token.MinterConfig{Issuer: "https://elsewhere.example", Purpose: purpose, Ring: ring, Revocations: revoke.None, Map: map[string]string{"login": "subject"},
 		Now: func() time.Time { return time.Now().Add(-ago) }})
 	if err != nil {
