@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ type devCommand struct {
 
 // Help adds to the command's help.
 func (devCommand) Help() string {
-	return `Everything is in memory and for this machine only: two tokens, a sample API, and rules between them. It prints what to try, and a line for each request.
+	return `Everything is in memory and for this machine only: two tokens, a client that gets signed ones, a sample API, and rules between them. It prints what to try, and a line for each request.
 
 Examples:
   gatehouse dev
@@ -60,7 +61,7 @@ func (c devCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	set := logs.New(p.stderr, logs.Config{Format: "text"})
+	set := logs.New(p.stderr, logs.Config{Format: "text", Levels: map[string]slog.Level{logs.Root: slog.LevelWarn}}) // as the sample says, before it is read
 	defer set.Flush(time.Second)
 	s := newServer(src, set, p.now)
 	s.around.development = true
@@ -184,7 +185,7 @@ var trials = []trial{
 	{"", "/", 200, "a public path, as nobody"},
 	{"", "/films", 401, "no credential"},
 	{"-H 'Authorization: Token alice-token' ", "/films", 200, "alice may list films"},
-	{"-H 'Authorization: Bearer alice-token' ", "/films/1", 200, "another scheme, the same token"},
+	{"-H 'X-API-Key: alice-token' ", "/films/1", 200, "another header, the same token"},
 	{"-H 'Authorization: Token alice-token' -X DELETE ", "/films/1", 403, "alice may not delete one"},
 	{"-H 'Authorization: Token root-token' -X DELETE ", "/films/1", 204, "root may"},
 	{"-H 'Authorization: Token root-token' -d '{\"title\":\"Andor\"}' ", "/films", 201, "and add one"},
@@ -193,19 +194,46 @@ var trials = []trial{
 	{"-H 'Authorization: Token alice-token' -H 'Remote-User: root' ", "/", 200, "alice stays alice, whatever she claims to be"},
 }
 
+// robot is how the client of the sample proves itself.
+const robot = "-u robot:robot-secret "
+
+// The life of a signed token. The shell keeps it in TOKEN.
+var (
+	grantTrial  = trial{robot + "-d grant_type=client_credentials ", "/oauth/token", 200, "a program gets a signed token for its secret"}
+	tokenTrials = []trial{
+		{"-H \"Authorization: Bearer $TOKEN\" ", "/films", 200, "with it, it may list films"},
+		{"-H \"Authorization: Bearer $TOKEN\" -X DELETE ", "/films/2", 403, "and no more than that"},
+		{"-H \"Authorization: Bearer ${TOKEN}x\" ", "/films", 401, "a token that was changed"},
+		{robot + "-d token=$TOKEN ", "/oauth/revoke", 200, "the program revokes it"},
+		{"-H \"Authorization: Bearer $TOKEN\" ", "/films", 401, "from then on it is of no use, although it has not expired"},
+	}
+)
+
+// print writes the trial as lines to paste.
+func (t trial) print(b *strings.Builder, curl, base string) {
+	fmt.Fprintf(b, "  # %d: %s\n  %s%s%s%s\n", t.status, t.about, curl, t.args, base, t.path)
+}
+
 // welcome prints what there is to try.
 func (c devCommand) welcome(p *program, cfg *config.Config, addr net.Addr) {
 	base := urlOf(addr, c.TLS)
-	curl := "curl -i "
+	ca := ""
 	if c.TLS {
-		curl += "--cacert " + cfg.Server.TLS.CertFile + " "
+		ca = "--cacert " + cfg.Server.TLS.CertFile + " "
 	}
+	curl := "curl -i " + ca
 	var b strings.Builder
 	fmt.Fprintf(&b, "Gatehouse dev: a sample, in memory, for this machine only. ctrl-c ends it.\n\n")
 	fmt.Fprintf(&b, "  the gate   %s\n  behind it  %s (a sample API that knows nothing of tokens)\n", base, cfg.Upstream[config.DefaultUpstream].URL)
-	fmt.Fprintf(&b, "  tokens     alice-token (role basic), root-token (role admin)\n\nTry:\n\n")
+	fmt.Fprintf(&b, "  tokens     alice-token (role basic), root-token (role admin)\n  clients    robot, whose secret is robot-secret\n\nTry:\n\n")
 	for _, t := range trials {
-		fmt.Fprintf(&b, "  # %d: %s\n  %s%s%s%s\n", t.status, t.about, curl, t.args, base, t.path)
+		t.print(&b, curl, base)
+	}
+	fmt.Fprintf(&b, "\nSigned tokens:\n\n")
+	grantTrial.print(&b, curl, base)
+	fmt.Fprintf(&b, "  TOKEN=$(curl -s %s%s%s%s | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\n", ca, grantTrial.args, base, grantTrial.path)
+	for _, t := range tokenTrials {
+		t.print(&b, curl, base)
 	}
 	fmt.Fprintf(&b, "\nWhy was a request denied? Take the id from its X-Request-Id header:\n\n  %s explain --admin unix:%s --request ID\n\n", called(os.Args[0]), cfg.Server.Admin.Listen.Address)
 	fmt.Fprint(p.stdout, b.String())

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,19 +36,26 @@ func between(t *testing.T, text, before, after string) string {
 type printedTrial struct {
 	status int
 	line   string
+	keeps  string // the line before it that keeps something in a variable of the shell; may be empty
 }
 
-var trialLines = regexp.MustCompile(`(?m)^  # (\d{3}): .*\n  (curl .*)$`)
+var trialLines = regexp.MustCompile(`(?m)^  (TOKEN=.*)$|^  # (\d{3}): .*\n  (curl .*)$`)
 
 func printedTrials(t *testing.T, welcome string) []printedTrial {
 	t.Helper()
 	var trials []printedTrial
+	keeps, kept := "", 0
 	for _, m := range trialLines.FindAllStringSubmatch(welcome, -1) {
-		status, _ := strconv.Atoi(m[1])
-		trials = append(trials, printedTrial{status, m[2]})
+		if m[1] != "" {
+			keeps, kept = m[1], kept+1
+			continue
+		}
+		status, _ := strconv.Atoi(m[2])
+		trials = append(trials, printedTrial{status, m[3], keeps})
+		keeps = ""
 	}
-	if lines := strings.Count(welcome, "curl "); len(trials) < 8 || len(trials) != lines {
-		t.Fatalf("%d lines to try of %d with curl in:\n%s", len(trials), lines, welcome)
+	if lines := strings.Count(welcome, "curl "); len(trials) < 14 || len(trials)+kept != lines || kept != 1 {
+		t.Fatalf("%d lines to try, %d that keep something, of %d with curl in:\n%s", len(trials), kept, lines, welcome)
 	}
 	return trials
 }
@@ -64,18 +72,31 @@ func curlStatuses(output string) []int {
 	return all
 }
 
-// pasteTrials runs every line that was printed, in their order, with a real shell and curl.
+// behind separates what a line has printed from its exit code and from the next line.
+const behind = "\n--- the line has ended with code "
+
+// pasteTrials runs every line that was printed, in their order, in one real shell with a real curl, as somebody who pastes them does.
 func pasteTrials(t *testing.T, g *gate, welcome string) {
 	t.Helper()
 	bash := needTool(t, "bash")
 	needTool(t, "curl")
-	for _, trial := range printedTrials(t, welcome) {
-		got := run(t, g.dir, nil, "", bash, "-c", trial.line)
-		if all := curlStatuses(got.stdout); got.code != 0 || len(all) != 1 || all[0] != trial.status {
-			t.Errorf("%s\n= code %d, %v, want %d:\n%s%s", trial.line, got.code, all, trial.status, got.stdout, got.stderr)
+	trials := printedTrials(t, welcome)
+	var script strings.Builder
+	for _, trial := range trials {
+		fmt.Fprintf(&script, "%s\n%s\nprintf '%s%%s\\n' $?\n", trial.keeps, trial.line, behind)
+	}
+	got := run(t, g.dir, nil, "", bash, "-c", script.String())
+	outputs := strings.Split(got.stdout, behind)
+	if len(outputs) != len(trials)+1 {
+		t.Fatalf("%d lines printed:\n%s\n%s", len(trials), got.stdout, got.stderr)
+	}
+	for i, trial := range trials {
+		output, code := outputs[i], outputs[i+1][0]
+		if all := curlStatuses(output); code != '0' || len(all) != 1 || all[0] != trial.status {
+			t.Errorf("%s\n%s\n= code %c, %v, want %d:\n%s%s", trial.keeps, trial.line, code, all, trial.status, output, got.stderr)
 		}
-		if strings.Contains(trial.line, "Remote-User: root") && !strings.Contains(got.stdout, `"user":"alice"`) {
-			t.Errorf("%s\nprints %s, want that alice stays alice", trial.line, got.stdout)
+		if strings.Contains(trial.line, "Remote-User: root") && !strings.Contains(output, `"user":"alice"`) {
+			t.Errorf("%s\nprints %s, want that alice stays alice", trial.line, output)
 		}
 	}
 }
@@ -86,8 +107,18 @@ func TestDevPrintsLinesThatWork(t *testing.T) {
 	pasteTrials(t, g, welcome)
 	g.line(t, "401 deny", "GET", "/films", "anonymous", "no_credential")
 	g.line(t, "200 allow", "GET", "/films", "alice")
-	if strings.Contains(g.stderr.String(), "alice-token") {
-		t.Errorf("the lines for requests show a token:\n%s", g.stderr)
+	g.line(t, "200 allow", "POST", "/oauth/token")
+	g.line(t, "200 allow", "GET", "/films", "robot")
+	g.line(t, "403 deny", "DELETE", "/films/2", "robot")
+	g.line(t, "200 allow", "POST", "/oauth/revoke")
+	g.line(t, "401 deny", "GET", "/films", "anonymous", "unknown_token")
+	if first := g.stderr.lines(0)[0]; !strings.HasPrefix(first, "200 allow") {
+		t.Errorf("dev says %s, want a line for each request and nothing besides", first)
+	}
+	for _, secret := range []string{"alice-token", "robot-secret", "eyJ"} {
+		if strings.Contains(g.stderr.String(), secret) {
+			t.Errorf("the lines for requests show %s:\n%s", secret, g.stderr)
+		}
 	}
 }
 
