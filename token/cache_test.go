@@ -217,7 +217,8 @@ func TestKnownTokensOfAStaleList(t *testing.T) {
 
 // TestKnownTokensWhereTheRingIsAway: where it cannot be found out whether a key still counts, that is no refusal.
 func TestKnownTokensWhereTheRingIsAway(t *testing.T) {
-	h := newHall(t, func(c *token.VerifierConfig) { c.Leeway = 2 * time.Hour })
+	h := newHall(t, nil)
+	h.SetLeeway(2 * time.Hour)
 	text, _ := h.known()
 	if _, err := h.ring.Rotate(t.Context()); err != nil {
 		t.Fatal(err)

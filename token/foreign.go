@@ -42,7 +42,7 @@ type ForeignConfig struct {
 	Required map[string]any
 	// Revocations says what was revoked; [revoke.None] if nothing can be. Required.
 	Revocations revoke.Checker
-	// Leeway is how far the clocks may be apart. Zero means 30 s; negative, nothing.
+	// Leeway is how far the clocks may be apart. Zero means 30 s; negative, nothing; at most [MaxLeeway].
 	Leeway time.Duration
 	// Identify says whom a token stands for, as in [VerifierConfig]. Nil: its subject.
 	Identify func(ctx context.Context, c Claims) (gatehouse.Identity, error)
@@ -97,6 +97,8 @@ func checkForeign(c ForeignConfig) error {
 		return errors.New("give either keys or the URL of keys")
 	case c.Revocations == nil:
 		return errors.New("there is no list of revocations: use revoke.None if nothing can be revoked")
+	case c.Leeway > MaxLeeway:
+		return errLeeway
 	case c.Keys != nil && len(c.Keys.All()) > MaxTries:
 		return fmt.Errorf("there are %d keys, and a token is tried against %d at most", len(c.Keys.All()), MaxTries)
 	case slices.Contains(c.Audience, ""):

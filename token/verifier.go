@@ -15,6 +15,12 @@ import (
 // DefaultLeeway is how far the clock of who made a token may be from ours.
 const DefaultLeeway = 30 * time.Second
 
+// MaxLeeway is the longest leeway that there may be: lists of revocations forget what has expired some minutes after that, and a verifier that took tokens for longer would accept again
+// what was revoked.
+const MaxLeeway = 2 * time.Minute
+
+var errLeeway = fmt.Errorf("the leeway is more than %v: what was revoked could count again", MaxLeeway)
+
 // A VerifierConfig is what a [Verifier] is made of.
 type VerifierConfig struct {
 	// Issuer is who must have made the tokens. Required.
@@ -27,7 +33,7 @@ type VerifierConfig struct {
 	Store Store
 	// Revocations says what was revoked; [revoke.None] if nothing can be. Required.
 	Revocations revoke.Checker
-	// Leeway is how far the clocks may be apart. Zero means 30 s; negative, nothing.
+	// Leeway is how far the clocks may be apart. Zero means 30 s; negative, nothing; at most [MaxLeeway].
 	Leeway time.Duration
 	// Identify says whom a token stands for. Nil: its subject. Claims are verified when it is called, and must not be changed. An error that wraps
 	// gatehouse.ErrCredential refuses the token, and so does an identity without a value; any other error means that it could not be found out. What it returns
@@ -65,6 +71,8 @@ func NewVerifier(c VerifierConfig) (*Verifier, error) {
 		err = errors.New("there is no issuer: anybody's tokens would count")
 	case c.Revocations == nil:
 		err = errors.New("there is no list of revocations: use revoke.None if nothing can be revoked")
+	case c.Leeway > MaxLeeway:
+		err = errLeeway
 	case c.Purpose.Form == JWT && c.Ring == nil:
 		err = errors.New("there is no key ring to verify with")
 	case c.Purpose.Form == Opaque && c.Store == nil:

@@ -13,7 +13,7 @@ import (
 type Tokens struct {
 	Issuer        string                `key:"issuer" check:"line" example:"https://app.example.org" doc:"Who makes the tokens (iss). Absent: server.public_url, or else the address of the main listener."`
 	Audience      []string              `key:"audience" single:"true" nonempty:"true" unique:"true" check:"line" example:"https://api.example.org" doc:"Who the tokens are for (aud). Absent: the issuer."`
-	Leeway        Duration              `key:"leeway" default:"30s" doc:"How far the clocks of those who make and those who verify tokens may be apart."`
+	Leeway        Duration              `key:"leeway" default:"30s" doc:"How far the clocks of those who make and those who verify tokens may be apart: 2m at most."`
 	Access        AccessTokens          `key:"access" doc:"The tokens that requests carry: JWTs."`
 	Refresh       RefreshTokens         `key:"refresh" doc:"The tokens that are given for new access tokens. Each works once."`
 	VerifyEmail   ActionTokens          `key:"verify_email" doc:"The tokens that prove that a mail has arrived: for one use within ttl, 24h unless it says otherwise."`
@@ -171,6 +171,9 @@ func (c *Config) PurposeNames() []string {
 	return append(names, sortedKeys(c.Tokens.Purposes)...)
 }
 
+// maxLeeway is that of package token.
+const maxLeeway = Duration(2 * time.Minute)
+
 func (d *decoder) checkTokenSections(c *Config) {
 	if !c.HasTokens() && d.hasKeys("tokens") {
 		d.faultAtKey("tokens", "is not used, because carriers does not name bearer and there are no clients; add bearer to carriers, or remove this section")
@@ -181,6 +184,9 @@ func (d *decoder) checkTokenSections(c *Config) {
 	}
 	if r := c.Tokens.Revocation; r.Poll > r.Bound/2 {
 		d.faultAt("tokens.revocation.poll", "is more than half of bound, so that one answer that comes late would stop everything; make it shorter")
+	}
+	if c.Tokens.Leeway > maxLeeway {
+		d.faultAt("tokens.leeway", "is more than 2m: a token that was revoked could count again, long after it expired, once the revocation is forgotten; set the clocks, and make it shorter")
 	}
 	d.checkAccess(c)
 	d.checkRefresh(c)
