@@ -35,9 +35,9 @@ func TestKeysAreNoSecrets(t *testing.T) {
 	}
 	std := base64.StdEncoding.EncodeToString
 	looks := map[string]string{
-		"PEM": public, "PEM in one line": strings.ReplaceAll(public, "\n", ""), "PEM with CRLF": strings.ReplaceAll(public, "\n", "\r\n"), "PEM in lower case": strings.ToLower(public), "a private PEM": string(privatePEM(key)),
+		"PEM": public, "PEM in one line": strings.ReplaceAll(public, "\n", ""), "PEM with CRLF": strings.ReplaceAll(public, "\n", "\r\n"), "PEM in lower case": strings.ToLower(public), "PEM without spaces": strings.ReplaceAll(public, " ", ""), "a private PEM": string(privatePEM(key)),
 		"a certificate": strings.ReplaceAll(public, "PUBLIC KEY", "CERTIFICATE"), "JWK": jwk, "an indented JWK": string(must(json.MarshalIndent(loose, "", "  "))), "a set of JWKs": `{"keys":[` + jwk + `]}`, "a list of JWKs": "[" + jwk + "]",
-		"half a JWK": jwk[:len(jwk)-4], "DER": string(der), "SSH": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvb2tzLWxpa2UtYS1rZXktYnV0LWlzLW5vbmU jack@example.org",
+		"half a JWK": jwk[:len(jwk)-4], "DER": string(der), "DER that ends in a space": string(der[:len(der)-1]) + " ", "DER that ends in a line end": string(der[:len(der)-1]) + "\n", "SSH": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGxvb2tzLWxpa2UtYS1rZXktYnV0LWlzLW5vbmU jack@example.org",
 		"ECDSA of SSH": "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA jack", "SSH's own form": "---- BEGIN SSH2 PUBLIC KEY ----\nAAAAC3NzaC1lZDI1NTE5AAAAIGxvb2tz\n---- END SSH2 PUBLIC KEY ----",
 	}
 	wraps := map[string]func(string) string{

@@ -16,7 +16,7 @@ func lookalike(text []byte) string {
 	if what := plainLookalike(text); what != "" || len(text) > maxText {
 		return what
 	}
-	packed := strings.Join(strings.FieldsFunc(string(text), func(r rune) bool { return unicode.IsSpace(r) || invisible(r) }), "")
+	packed := strings.Join(strings.FieldsFunc(string(text), blank), "")
 	packed = strings.TrimPrefix(strings.TrimPrefix(packed, "base64:"), "hex:")
 	if raw, err := hex.DecodeString(packed); err == nil {
 		if what := plainLookalike(raw); what != "" {
@@ -32,30 +32,24 @@ func plainLookalike(raw []byte) string {
 	switch {
 	case pemLine.Match(text):
 		return "PEM"
-	case isJSON(bytes.TrimFunc(text, func(r rune) bool { return unicode.IsSpace(r) || invisible(r) })):
+	case isJSON(bytes.TrimFunc(text, blank)):
 		return "JSON, such as a JWK"
 	case sshKey.Match(text):
 		return "an SSH key"
-	case isPaddedDER(raw):
+	case isDER(bytes.TrimLeftFunc(raw, blank)):
 		return "a key or certificate in DER"
 	}
 	return ""
 }
 
-// isPaddedDER is isDER with anything that shows nothing around it. DER may end in such a byte itself, but begins with none.
-func isPaddedDER(raw []byte) bool {
-	raw = bytes.TrimLeftFunc(raw, func(r rune) bool { return unicode.IsSpace(r) || invisible(r) })
-	return isDER(raw) || isDER(bytes.TrimRight(raw, " \t\r\n"))
-}
-
-// invisible reports whether r shows nothing where a text begins or ends: byte order marks, what is left of one that was misread, control characters.
-func invisible(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
+// blank reports whether r shows nothing where a text begins or ends: spaces, byte order marks, what is left of one that was misread, control characters.
+func blank(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
 }
 
 var (
 	// pemLine is how PEM (RFC 7468) and SSH's own files (RFC 4716) begin a key, whatever the case and the spaces.
-	pemLine = regexp.MustCompile(`(?i)--\s*BEGIN\b|PuTTY-User-Key-File`)
+	pemLine = regexp.MustCompile(`(?i)--\s*BEGIN\b|-{4}\s*BEGIN|PuTTY-User-Key-File`)
 	// sshKey is a public key of OpenSSH: by its name, by how its base64 begins, or decoded.
 	sshKey = regexp.MustCompile(`(?i)\b(ssh-(rsa|dss|ed25519|ed448)|ecdsa-sha2-\w+|sk-(ssh|ecdsa)-[\w-]+)(@[\w.]+)?\s|AAAAB3NzaC1|AAAAC3NzaC1|AAAAE2VjZHNh|AAAAGnNr|^\W{0,2}(ssh-(rsa|dss|ed25519|ed448)|ecdsa-sha2-)`)
 )
@@ -70,11 +64,11 @@ func isJSON(text []byte) bool {
 
 var jsonObject = regexp.MustCompile(`^[\[{\s]*\{\s*["'](kty|keys|k|n|e|x|y|d|crv|kid|alg|use|key_ops|x5\w*)["']\s*:`)
 
-// isDER reports whether raw is one ASN.1 SEQUENCE, from the first to the last byte, as keys and certificates are.
+// isDER reports whether raw is one ASN.1 SEQUENCE, as keys and certificates are, with nothing that shows behind it. What it ends in may look blank and be part of it.
 func isDER(raw []byte) bool {
 	var outer asn1.RawValue
 	rest, err := asn1.Unmarshal(raw, &outer)
-	return err == nil && len(rest) == 0 && outer.Class == asn1.ClassUniversal && outer.Tag == asn1.TagSequence && outer.IsCompound &&
+	return err == nil && len(bytes.TrimLeftFunc(rest, blank)) == 0 && outer.Class == asn1.ClassUniversal && outer.Tag == asn1.TagSequence && outer.IsCompound &&
 		len(outer.Bytes) > 0 && elements(outer.Bytes, 16)
 }
 
