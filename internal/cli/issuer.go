@@ -19,6 +19,7 @@ import (
 
 // An issuer makes and verifies the tokens of one configuration. It is made anew by a reload; the list of revocations it uses is not.
 type issuer struct {
+	cfg       *config.Config
 	plan      *tokenPlan
 	list      *revoke.List
 	store     token.Store
@@ -26,7 +27,6 @@ type issuer struct {
 	minters   map[string]*token.Minter // by purpose, but for refresh
 	verifiers []*token.Verifier        // of all purposes, but for refresh
 	foreign   []*token.Verifier        // of access tokens that somebody else makes
-	leeway    time.Duration
 	refresh   *token.Families
 	bearer    *token.Set
 	asserted  *token.Assertions
@@ -63,7 +63,7 @@ const keepRings = 2 * time.Second
 
 // open makes the issuer: it loads the rings and makes the first keys.
 func (i issuing) open(ctx context.Context) (_ *issuer, err error) {
-	made := &issuer{now: i.now, leeway: i.cfg.Tokens.Leeway.Std(), plan: i.plan, list: i.vault.list, store: i.vault.tokens, rings: map[string]*keyring.Ring{}, minters: map[string]*token.Minter{}}
+	made := &issuer{cfg: i.cfg, now: i.now, plan: i.plan, list: i.vault.list, store: i.vault.tokens, rings: map[string]*keyring.Ring{}, minters: map[string]*token.Minter{}}
 	for _, s := range i.plan.purposes {
 		if err := i.purpose(ctx, made, s); err != nil {
 			return nil, err

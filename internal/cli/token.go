@@ -69,6 +69,11 @@ func (c tokenIssueCommand) Run(p *program) error {
 	if err != nil {
 		return exit{exitNo, err}
 	}
+	for _, name := range c.Role { // others who take the token may know it
+		if what := i.cfg.UnknownRole(name); what != "" {
+			fmt.Fprintf(p.stderr, "gatehouse: warning: no rule of this configuration can ask for it: %s\n", what)
+		}
+	}
 	return c.print(p, made)
 }
 
@@ -319,5 +324,5 @@ func (i *issuer) revokeText(p *program, text string) (string, error) {
 	if claims.Session != "" && claims.Session != claims.ID {
 		said += "; its session goes on: --session " + claims.Session + " ends it"
 	}
-	return said, i.list.RevokeToken(p.ctx, claims.ID, claims.ExpiresAt.Add(cmp.Or(i.leeway, time.Minute)))
+	return said, i.list.RevokeToken(p.ctx, claims.ID, claims.ExpiresAt.Add(cmp.Or(i.cfg.Tokens.Leeway.Std(), time.Minute)))
 }

@@ -140,6 +140,14 @@ func (d *decoder) checkRoleName(c *Config, path, name string) {
 	d.faultAt(path, "unknown role %s%s", d.index.shown(path), knownRoles(c, name))
 }
 
+// UnknownRole says that c has no role of this name, and which one may be meant. It returns "" for those that it has.
+func (c *Config) UnknownRole(name string) string {
+	if _, known := c.Roles[name]; known {
+		return ""
+	}
+	return "unknown role " + quote(name) + knownRoles(c, name)
+}
+
 func knownRoles(c *Config, name string) string {
 	if len(c.Roles) == 0 {
 		return "; the section roles names none"

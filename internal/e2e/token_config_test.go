@@ -127,6 +127,19 @@ func (m *mint) playRest(t *testing.T, signed bool) {
 	refused(t, "after log-out", m.renew(t, last.Refresh), 400, "invalid_grant")
 }
 
+// TestARoleThatNobodyKnows is no fault, since others may take the token, but most often a slip.
+func TestARoleThatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	m := beginMint(t, fixture(t, "tokens.yaml"))
+	got := m.command(t, "token", "issue", "--subject", "jack", "--role", "basic", "--role", "premum")
+	if got.code != 0 || strings.Count(got.stdout, "\n") != 1 || got.stderr != "gatehouse: warning: no rule of this configuration can ask for it: unknown role \"premum\"; did you mean \"premium\"?\n" {
+		t.Errorf("token issue with an unknown role = code %d, %q, %q, want the token, and a warning", got.code, got.stdout, got.stderr)
+	}
+	if got := m.command(t, "token", "issue", "--subject", "jack", "--role", "premium"); got.stderr != "" {
+		t.Errorf("token issue with a role that is known warns: %s", got.stderr)
+	}
+}
+
 // TestSecretsThatBeginAlike are taken with a warning that shows none of them.
 func TestSecretsThatBeginAlike(t *testing.T) {
 	t.Parallel()
