@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -88,16 +89,26 @@ func ended(text string) string {
 
 // writeNew writes a file that was not there: a key that is overwritten is lost.
 func writeNew(name string, mode fs.FileMode, text string) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	err := createFile(name, mode, text)
 	if errors.Is(err, fs.ErrExist) {
 		return exit{exitUsage, fmt.Errorf("%s is there already, and is not overwritten: choose another name", name)}
 	}
+	return err
+}
+
+// createFile is writeNew with an error that wraps fs.ErrExist if the file is there.
+func createFile(name string, mode fs.FileMode, text string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
 	_, err = io.WriteString(f, text)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return errors.Join(err, os.Remove(name))
+	}
+	if folder, err := os.Open(filepath.Dir(name)); err == nil { // or the name may be lost with the power; not every system can be asked for that
+		_ = folder.Sync()
+		_ = folder.Close()
 	}
 	return nil
 }

@@ -36,7 +36,7 @@ func (v *vault) findMaster(ctx context.Context, file string, c config.Store) err
 	}
 	name := filepath.Join(filepath.Dir(real(file)), masterFile)
 	text, err := os.ReadFile(name)
-	if err == nil {
+	if err == nil && len(text) > 0 {
 		if err := checkMode(name); err != nil {
 			return err
 		}
@@ -45,15 +45,18 @@ func (v *vault) findMaster(ctx context.Context, file string, c config.Store) err
 		}
 		return nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	empty := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	rings, err := v.keys.Rings(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(rings) > 0 {
+	case len(rings) > 0:
 		return fmt.Errorf("the master key of %s is gone: there are keys in it that only the file %s opens. Bring it back, or name it in store.master_key", file, name)
+	case empty:
+		return fmt.Errorf("%s is empty: a program is just making the master key, or was stopped while it did. Try again; if that does not help, remove the file: no key needs it yet", name)
 	}
 	return v.makeMaster(name, file)
 }
@@ -73,16 +76,12 @@ func (v *vault) makeMaster(name, file string) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return err
 	}
-	out, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := createFile(name, 0o600, v.master.Text().Reveal()+"\n")
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s has just been made by another program: try again", name)
 	}
 	if err != nil {
 		return err
-	}
-	_, err = out.WriteString(v.master.Text().Reveal() + "\n")
-	if err = errors.Join(err, out.Sync(), out.Close()); err != nil {
-		return errors.Join(err, os.Remove(name))
 	}
 	v.log.Info("a master key was made: keep a copy apart from the backups of the database", "file", name, "for", file)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -117,6 +118,27 @@ func TestServersThatStartAtOnceHaveOneMasterKey(t *testing.T) {
 	if len(ids) != 1 {
 		t.Errorf("the servers have %d master keys, want one", len(ids))
 	}
+}
+
+// TestAnEmptyMasterKey is what a program leaves that is stopped while it makes one. Nothing goes on without a key, and what to do depends on whether there are keys that need the one that is lost.
+func TestAnEmptyMasterKey(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gatehouse.db")
+	name := filepath.Join(filepath.Dir(file), masterFile)
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v := quietVault()
+	wants := func(when, says string) {
+		t.Helper()
+		if err := v.findMaster(t.Context(), file, config.Store{}); err == nil || !strings.Contains(err.Error(), says) || v.master != nil {
+			t.Errorf("an empty master key %s: %v, want an error that says %q, and no key", when, err, says)
+		}
+	}
+	wants("before there are keys", "remove the file")
+	if err := v.keys.Save(t.Context(), "access", 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	wants("when there are keys", "Bring it back")
 }
 
 // TestMasterKeysThatOthersCanRead are not used: whoever else has read the file has every key.
