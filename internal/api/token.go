@@ -104,7 +104,13 @@ func (o *oauth) give(w http.ResponseWriter, access, refresh token.Token) {
 		ExpiresIn    int64  `json:"expires_in"`
 		Scope        string `json:"scope,omitempty"`
 		RefreshToken string `json:"refresh_token,omitempty"`
-	}{access.Text.Reveal(), "Bearer", int64(access.Claims.ExpiresAt.Sub(o.Now()) / time.Second), strings.Join(access.Claims.Scopes, " "), refresh.Text.Reveal()}
+	}{access.Text.Reveal(), "Bearer", o.secondsLeft(access), strings.Join(access.Claims.Scopes, " "), refresh.Text.Reveal()}
 	w.Header().Set("Pragma", "no-cache")
 	writeJSON(w, http.StatusOK, body)
+}
+
+// secondsLeft returns how long a token that has just been made is valid, rounded down: a client that asks early loses nothing. It is never 0, which programs take for a token that does not
+// expire.
+func (o *oauth) secondsLeft(t token.Token) int64 {
+	return max(1, int64(t.Claims.ExpiresAt.Sub(o.Now())/time.Second))
 }

@@ -136,3 +136,18 @@ func TestTokensAreLogged(t *testing.T) {
 		t.Errorf("the log holds a name that is no client's, which may be a secret in the wrong place")
 	}
 }
+
+// TestSecondsLeft: a client is told how long its token is valid at most, and never that this is no time at all, which would read as for ever.
+func TestSecondsLeft(t *testing.T) {
+	for late, want := range map[time.Duration]int{0: 600, time.Millisecond: 599, 598 * time.Second: 2, 599 * time.Second: 1, 599*time.Second + 999*time.Millisecond: 1} {
+		var d *desk
+		d = newDesk(t, setting{oauth: func(c *api.OAuthConfig) { c.Now = func() time.Time { return d.Now().Add(late) } }})
+		var body struct {
+			ExpiresIn int `json:"expires_in"`
+		}
+		got := d.post("/oauth/token", basic("reports"), form{"grant_type", "client_credentials"})
+		if err := json.Unmarshal([]byte(got.body), &body); err != nil || body.ExpiresIn != want {
+			t.Errorf("an answer that takes %v = %d %s, %v, want expires_in %d", late, got.status, got.body, err, want)
+		}
+	}
+}
