@@ -176,4 +176,5 @@ func (n *naive) letOthers() {
 			return
 		}
 	}
+	waits(context.Background())
 }

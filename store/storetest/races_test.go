@@ -56,11 +56,7 @@ var races = []fault{
 			if err := b.naive.Delete(ctx, replaces); err != nil {
 				return err
 			}
-			for range 3000 { // until the caller gives up
-				if runtime.Gosched(); ctx.Err() != nil {
-					break
-				}
-			}
+			waits(ctx)
 			return b.naive.Create(ctx, rec, session.Key{})
 		}
 	}},
@@ -72,11 +68,7 @@ var races = []fault{
 			if err := b.naive.Create(ctx, rec, session.Key{}); err != nil {
 				return err
 			}
-			for range 3000 {
-				if runtime.Gosched(); ctx.Err() != nil {
-					break
-				}
-			}
+			waits(ctx)
 			return b.naive.Delete(ctx, replaces)
 		}
 	}},
@@ -89,10 +81,8 @@ var races = []fault{
 			half := whole
 			half.Version--
 			b.put(half)
-			for range 3000 {
-				if runtime.Gosched(); ctx.Err() != nil {
-					return ctx.Err()
-				}
+			if waits(ctx); ctx.Err() != nil {
+				return ctx.Err()
 			}
 			b.put(whole)
 			return nil
@@ -295,11 +285,7 @@ var contextFaults = []fault{
 	}},
 	{"the cause is not wrapped", "Context CancelDuring", func(b *broken) {
 		b.update = func(ctx context.Context, rec session.Record) error {
-			for range 3000 {
-				if runtime.Gosched(); ctx.Err() != nil {
-					break
-				}
-			}
+			waits(ctx)
 			if err := b.naive.Update(ctx, rec); ctx.Err() != nil && err != nil {
 				return errOther
 			} else {
