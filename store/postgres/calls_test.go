@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"maps"
 	"slices"
@@ -113,6 +114,25 @@ func stillAcknowledged(t *testing.T, db *postgres.DB) {
 	}
 }
 
+// givesUp reports a call that waits for a lock on hasty for longer than its 200 ms, or goes on waiting on patient after its context was cancelled. The calls of patient are known to the server by name.
+func givesUp[S any](t *testing.T, what string, admin *sql.DB, name string, hasty, patient S, call func(context.Context, S) error) {
+	t.Helper()
+	err := call(t.Context(), hasty)
+	mustSay(t, what, err, "postgres: ", "no answer within 200ms")
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%s = %v, want an error that wraps context.DeadlineExceeded", what, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancelled := make(chan error)
+	go func() { cancelled <- call(ctx, patient) }()
+	waiting(t, admin, name, 1)
+	cancel()
+	if err := <-cancelled; !errors.Is(err, context.Canceled) {
+		t.Errorf("%s, cancelled = %v, want an error that wraps context.Canceled", what, err)
+	}
+	waiting(t, admin, name, 0)
+}
+
 // TestLockedTables: a call waits for a lock no longer than its context or the store's timeout, whichever ends first; nothing of it happens then, and
 // nothing of it stays behind on the server.
 func TestLockedTables(t *testing.T) {
@@ -146,20 +166,7 @@ func TestLockedTables(t *testing.T) {
 	defer holder.Rollback()
 	must(t, holder, `LOCK TABLE gatehouse_tokens, gatehouse_keys, gatehouse_revocations IN EXCLUSIVE MODE`)
 	for what, call := range calls {
-		err := call(t.Context(), hasty)
-		mustSay(t, what+" to a locked table", err, "postgres: ", "no answer within 200ms")
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s to a locked table = %v, want an error that wraps context.DeadlineExceeded", what, err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancelled := make(chan error)
-		go func() { cancelled <- call(ctx, patient) }()
-		waiting(t, admin, name, 1)
-		cancel()
-		if err := <-cancelled; !errors.Is(err, context.Canceled) {
-			t.Errorf("%s that was cancelled = %v, want an error that wraps context.Canceled", what, err)
-		}
-		waiting(t, admin, name, 0)
+		givesUp(t, what+" to a locked table", admin, name, hasty, patient, call)
 	}
 	if err := holder.Rollback(); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -338,20 +337,7 @@ func TestLockedRow(t *testing.T) {
 			return err
 		},
 	} {
-		err := call(t.Context(), hasty)
-		mustSay(t, what+" of a locked row", err, "postgres: ", "no answer within 200ms")
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("%s of a locked row = %v, want an error that wraps context.DeadlineExceeded", what, err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancelled := make(chan error)
-		go func() { cancelled <- call(ctx, patient) }()
-		waiting(t, admin, name, 1)
-		cancel()
-		if err := <-cancelled; !errors.Is(err, context.Canceled) {
-			t.Errorf("%s that was cancelled = %v, want an error that wraps context.Canceled", what, err)
-		}
-		waiting(t, admin, name, 0)
+		givesUp[session.Store](t, what+" of a locked row", admin, name, hasty, patient, call)
 	}
 	if got := ids(t, patient, "anna"); len(got) != 3 {
 		t.Errorf("List(anna) = %q, want all 3", got)
