@@ -137,14 +137,24 @@ func (p *Page) Back() {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(calm); ; <-tick.C {
-		now := result(p, "read the history", chromedp.NavigationEntries())
-		if now.CurrentIndex == before.CurrentIndex-1 && p.Script("document.readyState") == "complete" {
+		shown, err := p.shows(before.CurrentIndex - 1)
+		if shown {
 			return
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("going back from %s leads nowhere", before.Entries[before.CurrentIndex].URL)
+			p.t.Fatalf("going back from %s leads nowhere (last error: %v)", before.Entries[before.CurrentIndex].URL, err)
 		}
 	}
+}
+
+// shows reports whether the page at index of the history stands there, whole. The error is that of a browser that cannot say: while it exchanges the page for
+// one that it has kept, none is attached, and every question is refused.
+func (p *Page) shows(index int64) (bool, error) {
+	now, err := try(p, chromedp.NavigationEntries())
+	if err != nil || now.CurrentIndex != index {
+		return false, err
+	}
+	return try(p, chromedp.Evaluate[bool](`document.readyState == 'complete' && location.href == `+quoted(now.Entries[index].URL)))
 }
 
 // Type replaces what stands in a field.
@@ -262,11 +272,16 @@ func (p *Page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 
 func result[V any](p *Page, what string, action chromedp.Action[V]) V {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, calm)
-	defer cancel()
-	value, err := chromedp.Run(ctx, action)
+	value, err := try(p, action)
 	if err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
 	return value
+}
+
+// try is result for what the browser may refuse to do.
+func try[V any](p *Page, action chromedp.Action[V]) (V, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, calm)
+	defer cancel()
+	return chromedp.Run(ctx, action)
 }
