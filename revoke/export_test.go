@@ -12,6 +12,9 @@ func (f *Feed) Tune(most int64, beat, patience, life time.Duration) {
 // SetSilence makes a list that follows give up a stream sooner.
 func (l *List) SetSilence(d time.Duration) { l.remote.silence = d }
 
+// SetMost makes a list that follows give up a stream that has sent so many entries and not said that this is all.
+func (l *List) SetMost(n int) { l.remote.most = n }
+
 // Followers returns how many there are.
 func (f *Feed) Followers() int64 { return f.followers.Load() }
 

@@ -32,6 +32,9 @@ type FollowConfig struct {
 // Follow returns a list that is fed by the [Feed] of another process. It accepts nothing until [List.Run] has heard the whole feed, and whenever it has not heard from the feed
 // for longer than the bound; it cannot revoke (ErrReadOnly). The credential goes to the host of the URL alone: redirects are not followed. The error says
 // what is wrong with c.
+//
+// What the feed says is taken in as it comes, less than 64 bytes for each revocation. A stream that has sent 100 million of them and not said that this is all is given up, and the next one
+// goes on from there, after a pause: a feed without an end is in the log, and one that is that long is heard to its end.
 func Follow(c FollowConfig) (*List, error) {
 	u, err := url.Parse(c.URL)
 	switch {
@@ -51,7 +54,7 @@ func Follow(c FollowConfig) (*List, error) {
 		return nil, fmt.Errorf("revoke.Follow: the bound is %v: the feed is heard once in %v, so it must be more than twice as long", c.Bound, beat)
 	}
 	l := newList(Config{Bound: c.Bound, Logger: c.Logger, Now: c.Now})
-	l.remote = &remote{List: l, base: u, authorize: c.Authorize, silence: min(3*beat, c.Bound), client: &http.Client{
+	l.remote = &remote{List: l, base: u, authorize: c.Authorize, silence: min(3*beat, c.Bound), most: maxNews, client: &http.Client{
 		Transport: c.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return errors.New("the feed redirects: its credential goes to no other place")
@@ -72,10 +75,11 @@ type remote struct {
 	authorize func(*http.Request) error
 	client    *http.Client
 	silence   time.Duration // how long a stream may say nothing before it counts as lost
+	most      int           // entries that a stream may send without saying that this is all
 
 	asked time.Time // when the stream was asked for
 	fresh bool      // the stream has made the list complete
-	news  int       // entries since it did the last time
+	news  int       // entries since it did the last time, or since the stream began
 }
 
 // run reads one stream after the other.
@@ -117,7 +121,7 @@ func (r *remote) listen(ctx context.Context) error {
 	defer cancel(nil)
 	heard := make(chan struct{}, 1)
 	go r.watch(ctx, heard, cancel)
-	r.asked = r.c.Now()
+	r.asked, r.news = r.c.Now(), 0 // what earlier streams have sent is not asked for again
 	response, err := r.ask(ctx)
 	if err != nil {
 		return because(ctx, err)
@@ -184,8 +188,9 @@ func (r *remote) ask(ctx context.Context) (*http.Response, error) {
 	return response, nil
 }
 
-// maxNews bounds what comes between two signs of life, so that memory does not grow for ever while the list is not even complete.
-const maxNews = 10_000_000
+// maxNews bounds what a stream may send between two signs of life, so that one that has no end does not fill the memory unnoticed while the list is not even complete. It is more than any site has
+// at once; a list that comes to it all the same goes on with the next stream.
+const maxNews = 100_000_000
 
 // take takes an event. What is revoked counts at once; that this is all counts only when the server says so.
 func (r *remote) take(ctx context.Context, name string, data []byte) error {
@@ -210,8 +215,11 @@ func (r *remote) entry(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if r.news++; e.Seq <= r.at.seq || r.news > maxNews {
+	if e.Seq <= r.at.seq {
 		return fmt.Errorf("%w: the feed is out of order (seq %d)", ErrInvalid, e.Seq)
+	}
+	if r.news++; r.news > r.most {
+		return fmt.Errorf("the feed has sent %d revocations and not said that this is all: it is asked for the rest", r.most)
 	}
 	if _, err := r.apply(e); err != nil {
 		return err

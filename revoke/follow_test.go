@@ -617,3 +617,77 @@ func TestFollowRefuses(t *testing.T) {
 		}
 	}
 }
+
+// followAtMost is follow with a list that takes so many entries of a stream that does not say that this is all.
+func followAtMost(t *testing.T, l http.RoundTripper, log *logs, most int) *revoke.List {
+	t.Helper()
+	list, err := revoke.Follow(revoke.FollowConfig{URL: feedURL, Authorize: nobody, Transport: l, Logger: slog.New(log)})
+	must(t, err)
+	list.SetMost(most)
+	start(t, list)
+	return list
+}
+
+// TestFollowerOfMoreThanAStreamMaySend: a list that has to be heard in several streams is heard to its end, and each stream begins where the one before was given up.
+func TestFollowerOfMoreThanAStreamMaySend(t *testing.T) {
+	const most = 100
+	for _, n := range []int{most - 1, most, most + 1, 4*most + 7, 8 * most} {
+		s := &store{}
+		add(t, s, "a", n)
+		inWorld(t, s, func(w *world) {
+			w.line.asked()
+			log := &logs{}
+			follower := followAtMost(w.T, w.line, log, most)
+			w.after(30 * time.Second)
+			want(w, follower, revoke.Claim{Token: "good"}, good)
+			wantTokens(w, follower, "a", n)
+			if streams, wanted := len(w.line.asked()), (n+most-1)/most; streams != wanted {
+				w.Errorf("%d entries are heard in %d streams, want %d", n, streams, wanted)
+			}
+			wanted := 0
+			if n > most {
+				wanted = 1
+			}
+			if log.count("not said that this is all") != wanted || log.count("can be followed again") != wanted || log.count("out of order") != 0 {
+				w.Errorf("it says\n%v\nwant %d times that it is long, and that all is well", log, wanted)
+			}
+			for i := range 3 * most { // and from then on only signs of life count
+				must(w, w.list.RevokeToken(w.Context(), fmt.Sprint("b", i), noon))
+				w.after(50 * time.Millisecond)
+			}
+			wantTokens(w, follower, "b", 3*most)
+			if again := w.line.asked(); len(again) != 0 {
+				w.Errorf("the feed is asked %d times more, want that the stream goes on", len(again))
+			}
+		})
+	}
+}
+
+// TestFollowerOfAFeedWithoutAnEnd: what never says that it is all makes no list complete, is in the log by that name, and no stream of it is heard for ever.
+func TestFollowerOfAFeedWithoutAnEnd(t *testing.T) {
+	const most = 1000
+	synctest.Test(t, func(t *testing.T) {
+		var sent atomic.Int64
+		l := newLine(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for r.Context().Err() == nil {
+				seq := sent.Add(1)
+				_, _ = fmt.Fprintf(w, "event: revoked\ndata: {\"seq\":%d,\"kind\":\"token\",\"id\":\"%08d\",\"expires_ms\":9000000000000}\n\n", seq, seq)
+				flush(w)
+			}
+		}))
+		var log logs
+		list := followAtMost(t, l, &log, most)
+		for range 30 {
+			time.Sleep(time.Second)
+			want(t, list, revoke.Claim{Token: "good"}, stale)
+		}
+		streams := len(l.asked())
+		if streams < 3 || streams > 20 || list.Len() > streams*most {
+			t.Errorf("%d streams have made %d entries, want a few, of %d at most each", streams, list.Len(), most)
+		}
+		if log.count("1000 revocations and not said that this is all") != 1 || log.count("out of order") != 0 {
+			t.Errorf("it says\n%v\nwant once that the feed has no end", &log)
+		}
+	})
+}
