@@ -44,6 +44,38 @@ func TestPeekRevokedTells(t *testing.T) {
 	}
 }
 
+// TestPeekRevokedOfWhatWillCount: a token that does not count here and now may count later, or for others: it must be possible to revoke it. One that is over, or somebody else's, is no token.
+func TestPeekRevokedOfWhatWillCount(t *testing.T) {
+	c := noon()
+	list, store, ring := listOf(t, c), memory.Tokens(), ringOf(t, "access", "ES256")
+	for _, form := range []token.Form{token.JWT, token.Opaque} {
+		purpose := token.Purpose{Name: "window", Form: form, TTL: time.Minute, Delay: 20 * time.Second, Audience: audience}
+		m := minterOf(t, token.MinterConfig{Purpose: purpose, Ring: ring, Store: store, Revocations: list, Now: c.now})
+		asks := func(change func(*token.VerifierConfig)) *token.Verifier {
+			vc := token.VerifierConfig{Purpose: purpose, Ring: ring, Store: store, Revocations: list, Now: c.now}
+			change(&vc)
+			return verifierOf(t, vc)
+		}
+		elsewhere := asks(func(c *token.VerifierConfig) { c.Purpose.Audience = []string{"elsewhere"} })
+		stricter := asks(func(c *token.VerifierConfig) { c.Purpose.Required = []string{"films"} })
+		other := asks(func(c *token.VerifierConfig) { c.Purpose.Name, c.Issuer = "other", "https://other.example" })
+		text, said := mint(t, m)
+		for name, v := range map[string]*token.Verifier{"not yet valid": asks(func(*token.VerifierConfig) {}), "for another audience": elsewhere, "without a claim that is required now": stricter} {
+			if got, err := v.Peek(t.Context(), text); err == nil {
+				t.Errorf("%s, %s: Peek = %+v, want an error", form, name, got)
+			}
+			if got, err := v.PeekRevoked(t.Context(), text); err != nil || got.ID != said.ID || got.Subject != said.Subject {
+				t.Errorf("%s, %s: PeekRevoked = %+v, %v, want what was minted", form, name, got, err)
+			}
+		}
+		got, err := other.PeekRevoked(t.Context(), text)
+		refused(t, string(form)+", of another purpose: PeekRevoked", got, err, token.ErrInvalid)
+		c.pass(3 * time.Minute)
+		got, err = elsewhere.PeekRevoked(t.Context(), text)
+		refused(t, string(form)+", over: PeekRevoked", got, err, token.ErrExpired)
+	}
+}
+
 // TestPeekRevokedOfFamilies: a refresh token tells whose it is in every state, until its log-in is gone.
 func TestPeekRevokedOfFamilies(t *testing.T) {
 	forms(t, func(t *testing.T, change func(*token.FamiliesConfig)) {

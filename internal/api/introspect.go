@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,27 +30,35 @@ func (o *oauth) introspect(w http.ResponseWriter, r *http.Request, form url.Valu
 		writeJSON(w, http.StatusOK, map[string]bool{"active": false})
 		return nil
 	}
-	writeJSON(w, http.StatusOK, introspectionOf(claims))
+	writeJSON(w, http.StatusOK, introspectionOf(claims.Claims))
 	return nil
 }
 
+// A seen is a token that was looked at.
+type seen struct {
+	token.Claims
+	foreign bool // somebody else has made it, for clients of their own
+}
+
 // knows reports whether a token is the client's business: because it was given to it, or because it has a right.
-func (c Client) knows(of token.Claims, right string) bool { return of.Client == c.ID || c.may(right) }
+func (c Client) knows(of seen, right string) bool {
+	return !of.foreign && of.Client == c.ID || c.may(right)
+}
 
 // look returns what a token says, of whichever purpose it is. Whether a client says which (token_type_hint) makes no difference. Of several errors, one that says that it could not be
 // checked counts.
-func (o *oauth) look(ctx context.Context, text string, peek func(Peeker, context.Context, string) (token.Claims, error)) (token.Claims, error) {
+func (o *oauth) look(ctx context.Context, text string, peek func(Peeker, context.Context, string) (token.Claims, error)) (seen, error) {
 	refused := error(token.ErrInvalid)
-	for _, v := range o.Verifiers {
+	for i, v := range slices.Concat(o.Verifiers, o.Foreign) {
 		claims, err := peek(v, ctx, text)
 		if err == nil {
-			return claims, nil
+			return seen{claims, i >= len(o.Verifiers)}, nil
 		}
 		if !errors.Is(err, gatehouse.ErrCredential) {
 			refused = err
 		}
 	}
-	return token.Claims{}, refused
+	return seen{}, refused
 }
 
 // An introspection is an active token: RFC 7662, section 2.2. The purpose is our own member; a resource server takes access tokens alone.

@@ -43,6 +43,8 @@ type OAuthConfig struct {
 	// Verifiers look at the tokens of every purpose, without using them up. Bearer knows access tokens alone. Required.
 	Verifiers []Peeker
 	Bearer    *token.Verifier
+	// Foreign look at the access tokens that others have made. Their clients are not ours, whatever they are called.
+	Foreign []Peeker
 	// Revocations takes what is revoked and tells the followers. Required.
 	Revocations *revoke.List
 	// Feed serves the feed to clients that may follow. Required.

@@ -191,6 +191,9 @@ func (h *house) openOAuth() error {
 			c.Bearer = v
 		}
 	}
+	for _, v := range i.foreign {
+		c.Foreign = append(c.Foreign, v)
+	}
 	for _, name := range slices.Sorted(maps.Keys(i.rings)) {
 		c.Rings = append(c.Rings, i.rings[name])
 	}

@@ -307,7 +307,7 @@ func (i *issuer) endSubject(p *program, subject string) error {
 
 // revokeText revokes the token itself. A refresh token is its log-in, which ends with it.
 func (i *issuer) revokeText(p *program, text string) (string, error) {
-	claims, purpose, err := i.peek(p.ctx, text)
+	claims, purpose, err := i.revocable(p.ctx, text)
 	switch {
 	case errors.Is(err, errNoPurpose):
 		return "", exit{exitNo, errors.New("this is no token of ours: nothing was revoked. To revoke by what it says of itself: gatehouse token inspect, then --id, --session or --subject")}

@@ -261,9 +261,18 @@ var errNoPurpose = errors.New("a token of no purpose here")
 // peek returns what a token says that counts for some purpose, without using it. The error wraps errNoPurpose if it counts for none and none has more to say than that; it says why
 // if the token was good for a purpose and is not any more.
 func (i *issuer) peek(ctx context.Context, text string) (token.Claims, string, error) {
+	return i.look(ctx, text, peeker.Peek)
+}
+
+// revocable is peek for who revokes the token: also one that was revoked already, or that does not count here and now.
+func (i *issuer) revocable(ctx context.Context, text string) (token.Claims, string, error) {
+	return i.look(ctx, text, peeker.PeekRevoked)
+}
+
+func (i *issuer) look(ctx context.Context, text string, peek func(peeker, context.Context, string) (token.Claims, error)) (token.Claims, string, error) {
 	err := errNoPurpose
 	for _, v := range i.peekers() {
-		claims, one := v.Peek(ctx, text)
+		claims, one := peek(v, ctx, text)
 		if one == nil {
 			return claims, v.Purpose().Name, nil
 		}
@@ -278,6 +287,7 @@ func (i *issuer) peek(ctx context.Context, text string) (token.Claims, string, e
 type peeker interface {
 	Purpose() token.Purpose
 	Peek(ctx context.Context, text string) (token.Claims, error)
+	PeekRevoked(ctx context.Context, text string) (token.Claims, error)
 }
 
 func (i *issuer) peekers() []peeker {

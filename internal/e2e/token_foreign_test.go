@@ -160,6 +160,30 @@ func TestForeignTokensEnd(t *testing.T) {
 	m.wantAnswer(t, "one from afterwards", "/read", withUsername(t, claim("iat", in(10*time.Second))), 200)
 }
 
+// TestForeignTokensAtTheEndpoints: clients that may, revoke them by their id and ask about them; a client is not the one of the same name elsewhere.
+func TestForeignTokensAtTheEndpoints(t *testing.T) {
+	t.Parallel()
+	m := beginMint(t, withForeign(t))
+	token := withUsername(t, claim("jti", "an-id"), claim("client_id", "reports"))
+	if got := m.post(t, "/oauth/introspect", form{"token": token}, asWarden); got.status != 200 || !strings.Contains(got.body, `"active":true`) || !strings.Contains(got.body, `"sub":"jack"`) {
+		t.Errorf("introspection = %d %s, want jack's active token", got.status, got.body)
+	}
+	if got := m.post(t, "/oauth/introspect", with(asReports, form{"token": token})); got.status != 200 || strings.TrimSpace(got.body) != `{"active":false}` {
+		t.Errorf("introspection by a client of that name here = %d %s, want inactive", got.status, got.body)
+	}
+	refused(t, "revoking by a client of that name here", m.post(t, "/oauth/revoke", with(asReports, form{"token": token})), 400, "unauthorized_client")
+	m.wantAnswer(t, "before", "/read", token, 200)
+	if got := m.post(t, "/oauth/revoke", form{"token": token}, asWarden); got.status != 200 {
+		t.Errorf("revoking = %d %s, want 200", got.status, got.body)
+	}
+	m.wantAnswer(t, "after it was revoked", "/read", token, 401)
+	if got := m.post(t, "/oauth/introspect", form{"token": token}, asWarden); strings.TrimSpace(got.body) != `{"active":false}` {
+		t.Errorf("introspection after it was revoked = %d %s, want inactive", got.status, got.body)
+	}
+	refused(t, "revoking one that has no id", m.post(t, "/oauth/revoke", form{"token": withLogin(t)}, asWarden), 400, "unsupported_token_type")
+	m.wantAnswer(t, "one that has no id, after that", "/read", withLogin(t), 200)
+}
+
 // An issuerOfKeys publishes public keys and counts who asks.
 type issuerOfKeys struct {
 	url   string

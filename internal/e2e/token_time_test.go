@@ -208,6 +208,41 @@ func TestWindowTokens(t *testing.T) {
 	}
 }
 
+// TestWindowTokensCanBeRevoked before the window opens, by a client and at the command line, in either form; and so can a token that is meant for somebody else.
+func TestWindowTokensCanBeRevoked(t *testing.T) {
+	t.Parallel()
+	config := strings.Replace(fixture(t, "tokens.yaml"), "  purposes:\n", "  leeway: 0s\n  purposes:\n    window: {ttl: 1m, delay: 5s}\n    ticket: {form: opaque, ttl: 1m, delay: 5s}\n", 1)
+	config = strings.Replace(config, "rules:\n", "rules:\n  - {path: /window, allow: authenticated, purpose: window}\n  - {path: /ticket, allow: authenticated, purpose: ticket}\n", 1)
+	m := beginMint(t, config)
+	early, kept := map[string]string{}, map[string]string{}
+	for _, purpose := range []string{"window", "ticket"} {
+		token := m.issue(t, "--purpose", purpose, "--subject", "jack")
+		if got := m.post(t, "/oauth/revoke", form{"token": token}, asWarden); got.status != 200 {
+			t.Errorf("revoking a %s token early = %d %s, want 200", purpose, got.status, got.body)
+		}
+		early[token] = "/" + purpose
+		token = m.issue(t, "--purpose", purpose, "--subject", "jack")
+		if said := m.done(t, "token", "revoke", token); !strings.Contains(said, "revoked: "+purpose+" token") {
+			t.Errorf("token revoke of an early %s token says %q", purpose, said)
+		}
+		early[token] = "/" + purpose
+		kept[m.issue(t, "--purpose", purpose, "--subject", "jack")] = "/" + purpose
+	}
+	elsewhere := m.issue(t, "--subject", "jack", "--audience", "https://films.example")
+	if got := m.post(t, "/oauth/revoke", form{"token": elsewhere}, asWarden); got.status != 200 {
+		t.Errorf("revoking a token for another audience = %d %s, want 200", got.status, got.body)
+	}
+	if jti := claimsOf(t, elsewhere)["jti"]; !slices.ContainsFunc(revocationsIn(t, databaseIn(m.dir)), func(r revocation) bool { return r.id == jti }) {
+		t.Error("the token for another audience is not among what was revoked")
+	}
+	for token, path := range kept {
+		until(t, "the window of what was kept opens", func() bool { return m.ask(t, "GET "+path, bearer(token)).status == 200 })
+	}
+	for token, path := range early {
+		m.wantAnswer(t, "revoked before the window opened", path, token, 401)
+	}
+}
+
 // TestClocksThatDiffer: exp, nbf and iat may be off by the leeway, and no more.
 func TestClocksThatDiffer(t *testing.T) {
 	t.Parallel()
