@@ -1,6 +1,7 @@
 package revoke
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,47 +15,81 @@ type debt struct {
 
 // debts are what the store owes. They are safe for concurrent use.
 type debts struct {
-	mu   sync.Mutex
-	open map[debt]time.Time // and when the entries expire
-	busy int                // how many revocations are on their way
-	seen map[debt]bool      // what was read meanwhile: it may be one of theirs
+	mu     sync.Mutex
+	open   map[debt]time.Time // and when the entries expire
+	flying map[print]*flight  // by the sum of the entry without its place
 }
 
-// begin says that something is about to be given to the store.
-func (d *debts) begin() {
+// A flight is what was given to the store and has not been answered: one entry, or several that say the same.
+type flight struct {
+	count int
+	read  []int64 // the places in which such an entry was read meanwhile: one may be theirs
+}
+
+// sameNoted is how many places are noted beyond those that a flight can fill itself: others may revoke the same thing again and again. An answer that names a place that was dropped makes
+// the feed be read once more, for nothing.
+const sameNoted = 64
+
+// content is the sum of e wherever it stands.
+func content(e Entry) print {
+	e.Seq = 0
+	return sumOf(e)
+}
+
+// begin says that e is about to be given to the store.
+func (d *debts) begin(e Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.busy++
+	if d.flying == nil {
+		d.flying = map[print]*flight{}
+	}
+	sum := content(e)
+	f := d.flying[sum]
+	if f == nil {
+		f = &flight{}
+		d.flying[sum] = f
+	}
+	f.count++
 }
 
 // end says that the store has given e its Seq, or that it has not, with a Seq of 0.
 func (d *debts) end(e Entry) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if owed := (debt{e.Seq, sumOf(e)}); e.Seq > 0 && !d.seen[owed] {
+	sum := content(e)
+	f := d.flying[sum]
+	if at := slices.Index(f.read, e.Seq); at >= 0 {
+		f.read = slices.Delete(f.read, at, at+1)
+	} else if e.Seq > 0 {
 		if d.open == nil {
 			d.open = map[debt]time.Time{}
 		}
-		d.open[owed] = e.Expires
+		d.open[debt{e.Seq, sumOf(e)}] = e.Expires
 	}
-	if d.busy--; d.busy == 0 {
-		d.seen = nil
+	if f.count--; f.count == 0 {
+		delete(d.flying, sum)
 	}
 }
 
-// pay says that the entry of this sum was read in this place.
-func (d *debts) pay(seq int64, sum print) {
+// pay says that e, whose sum this is, was read. What nobody waits for is not noted, so that what is noted is bounded by what is on its way, however long that goes on.
+func (d *debts) pay(e Entry, sum print) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	paid := debt{seq, sum}
-	delete(d.open, paid)
-	if d.busy == 0 {
+	paid := debt{e.Seq, sum}
+	if _, owed := d.open[paid]; owed {
+		delete(d.open, paid)
 		return
 	}
-	if d.seen == nil {
-		d.seen = map[debt]bool{}
+	if len(d.flying) == 0 {
+		return
 	}
-	d.seen[paid] = true
+	f := d.flying[content(e)]
+	if f == nil {
+		return
+	}
+	if f.read = append(f.read, e.Seq); len(f.read) > f.count+sameNoted {
+		f.read = slices.Delete(f.read, 0, 1)
+	}
 }
 
 // all returns what is owed now.

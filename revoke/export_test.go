@@ -15,6 +15,19 @@ func (l *List) SetSilence(d time.Duration) { l.remote.silence = d }
 // SetMost makes a list that follows give up a stream that has sent so many entries and not said that this is all.
 func (l *List) SetMost(n int) { l.remote.most = n }
 
+// Noted returns how many entries that were read are noted for revocations that are on their way, and Owed how many the store owes.
+func (l *List) Noted() int {
+	l.owed.mu.Lock()
+	defer l.owed.mu.Unlock()
+	n := 0
+	for _, f := range l.owed.flying {
+		n += len(f.read)
+	}
+	return n
+}
+
+func (l *List) Owed() int { return len(l.owed.all()) }
+
 // Followers returns how many there are.
 func (f *Feed) Followers() int64 { return f.followers.Load() }
 

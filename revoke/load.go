@@ -260,7 +260,7 @@ func (r *reader) accept(e Entry) error {
 		return errLost // this place was read before, and something else stood there
 	}
 	r.at.move(e)
-	r.owed.pay(e.Seq, r.at.sum)
+	r.owed.pay(e, r.at.sum)
 	return nil
 }
 

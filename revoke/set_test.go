@@ -274,46 +274,6 @@ func TestSetParallel(t *testing.T) {
 	}
 }
 
-// TestDebts: what the store has promised is owed until it is read, in whichever order the two happen, and nothing is kept when nobody is waiting.
-func TestDebts(t *testing.T) {
-	var d debts
-	entry := func(seq int64) Entry { return Entry{Seq: seq, Kind: Token, ID: "t", Expires: time.Unix(9, 0)} }
-	stands := func(time.Time) bool { return true }
-	d.begin()
-	d.begin()
-	d.pay(1, sumOf(entry(1)))
-	d.end(entry(1))
-	d.end(entry(2))
-	if owed := d.all(); len(owed) != 1 || owed[0].seq != 2 {
-		t.Errorf("owed are %v, want the second alone: the first was read meanwhile", owed)
-	}
-	if d.seen != nil {
-		t.Errorf("%d are kept of which nobody waits for any", len(d.seen))
-	}
-	d.pay(2, sumOf(entry(3)))
-	if len(d.all()) != 1 {
-		t.Error("another entry in its place has paid it")
-	}
-	d.pay(2, sumOf(entry(2)))
-	d.pay(3, sumOf(entry(3)))
-	if len(d.all()) != 0 || d.seen != nil {
-		t.Error("what was read is owed, or kept")
-	}
-	d.begin()
-	d.end(Entry{}) // the store has failed
-	d.begin()
-	d.end(entry(4))
-	owed := d.all()
-	d.begin()
-	d.end(entry(5))
-	if d.forgive(owed, func(time.Time) bool { return false }) || len(d.all()) != 1 {
-		t.Errorf("forgive of what may have been removed = true, or %v is left, want the last", d.all())
-	}
-	if !d.forgive(d.all(), stands) || len(d.all()) != 0 || d.forgive(owed, stands) {
-		t.Error("forgive of what must be there = false, or of what was crossed out = true")
-	}
-}
-
 // TestTail: it holds the end of the feed, whole, or says that it does not.
 func TestTail(t *testing.T) {
 	var l tail

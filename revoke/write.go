@@ -41,7 +41,7 @@ func (l *List) Revoke(ctx context.Context, entries ...Entry) error {
 // add gives entries to the store, and writes down what it has promised.
 func (l *List) add(ctx context.Context, store Store, entries []Entry) error {
 	last := entries[len(entries)-1] // it stands for all: they are added in one step
-	l.owed.begin()
+	l.owed.begin(last)
 	defer func() { l.owed.end(last) }() // whatever the store does
 	seq, err := store.Add(ctx, entries...)
 	if err == nil {
