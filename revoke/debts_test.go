@@ -1,81 +1,85 @@
-package revoke_test
+package revoke
 
 import (
-	"context"
-	"fmt"
-	"log/slog"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/gatehouse-auth/gatehouse/revoke"
 )
 
-// slow is a store that takes its time before it answers, and has added meanwhile.
-type slow struct {
-	*store
-	takes time.Duration
+// TestDebts: what the store has promised is owed until it is read, in whichever order the two happen, and nothing is kept when nobody is waiting.
+func TestDebts(t *testing.T) {
+	var d debts
+	entry := func(seq int64) Entry { return Entry{Seq: seq, Kind: Token, ID: "t", Expires: time.Unix(9, 0)} }
+	begin := func() { d.begin(entry(0)) }
+	pay := func(e Entry) { d.pay(e, sumOf(e)) }
+	stands := func(time.Time) bool { return true }
+	begin()
+	begin()
+	pay(entry(1))
+	d.end(entry(1))
+	d.end(entry(2))
+	if owed := d.all(); len(owed) != 1 || owed[0].seq != 2 {
+		t.Errorf("owed are %v, want the second alone: the first was read meanwhile", owed)
+	}
+	if len(d.flying) != 0 {
+		t.Errorf("%d are kept of which nobody waits for any", len(d.flying))
+	}
+	other := entry(2)
+	other.ID = "u"
+	pay(other)
+	if len(d.all()) != 1 {
+		t.Error("another entry in its place has paid it")
+	}
+	pay(entry(2))
+	pay(entry(3))
+	if len(d.all()) != 0 || len(d.flying) != 0 {
+		t.Error("what was read is owed, or kept")
+	}
+	begin()
+	d.end(entry(0)) // the store has failed
+	begin()
+	d.end(entry(4))
+	owed := d.all()
+	begin()
+	d.end(entry(5))
+	if d.forgive(owed, func(time.Time) bool { return false }) || len(d.all()) != 1 {
+		t.Errorf("forgive of what may have been removed = true, or %v is left, want the last", d.all())
+	}
+	if !d.forgive(d.all(), stands) || len(d.all()) != 0 || d.forgive(owed, stands) {
+		t.Error("forgive of what must be there = false, or of what was crossed out = true")
+	}
 }
 
-func (s *slow) Add(ctx context.Context, entries ...revoke.Entry) (int64, error) {
-	time.Sleep(s.takes / 2)
-	seq, err := s.store.Add(ctx, entries...)
-	time.Sleep(s.takes / 2)
-	return seq, err
-}
-
-// TestRevocationsThatOverlap: where there is no moment at which nothing is on its way, what is noted does not grow with what is read, whether each revokes something else or all the same, and whether
-// others revoke as well.
-func TestRevocationsThatOverlap(t *testing.T) {
-	const writers, rounds = 16, 200
-	for name, id := range map[string]func(node, writer, round int) string{
-		"something else each":    func(node, writer, round int) string { return fmt.Sprint(node, "-", writer, "-", round) },
-		"the same each":          func(int, int, int) string { return "t" },
-		"the same as the others": func(_, writer, round int) string { return fmt.Sprint(writer, "-", round) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &slow{&store{}, 3 * time.Millisecond}
-				var lists []*revoke.List
-				for range 2 {
-					l := revoke.New(s, revoke.Config{Logger: slog.New(slog.DiscardHandler)})
-					start(t, l)
-					lists = append(lists, l)
-				}
-				synctest.Wait()
-				expires := time.Now().Add(time.Hour)
-				var all sync.WaitGroup
-				for node, l := range lists {
-					for writer := range writers {
-						all.Go(func() {
-							time.Sleep(time.Duration(writer) * 190 * time.Microsecond) // they do not end at once
-							for round := range rounds {
-								if err := l.RevokeToken(t.Context(), id(node, writer, round), expires); err != nil {
-									t.Error(err)
-								}
-							}
-						})
-					}
-				}
-				most := 0
-				for range rounds {
-					time.Sleep(3 * time.Millisecond)
-					for _, l := range lists {
-						most = max(most, l.Noted())
-					}
-				}
-				all.Wait()
-				time.Sleep(2 * time.Second)
-				if s.size() != 2*writers*rounds || most > 5*writers {
-					t.Errorf("of %d entries %d were noted at once, want no more than a few for each of the %d that are on their way", s.size(), most, writers)
-				}
-				for _, l := range lists {
-					if l.Noted() != 0 || l.Owed() != 0 || l.Last() != int64(s.size()) {
-						t.Errorf("in the end %d are noted and %d owed at %d of %d, want none at the end", l.Noted(), l.Owed(), l.Last(), s.size())
-					}
-				}
-			})
-		})
+// TestDebtsWhileSomethingIsOnItsWay: of what is read meanwhile, only what it may be is noted, and of that no more than somebody can ask for.
+func TestDebtsWhileSomethingIsOnItsWay(t *testing.T) {
+	var d debts
+	entry := func(seq int64, id string) Entry {
+		return Entry{Seq: seq, Kind: Token, ID: id, Expires: time.Unix(9, 0)}
+	}
+	pay := func(e Entry) { d.pay(e, sumOf(e)) }
+	d.begin(entry(0, "t"))
+	for seq := range int64(1000) {
+		pay(entry(2*seq+1, "u"))
+		pay(entry(2*seq+2, "t")) // of another process
+	}
+	f := d.flying[content(entry(0, "t"))]
+	if len(d.flying) != 1 || len(f.read) != 1+sameNoted {
+		t.Fatalf("%d are noted for %d, want %d", len(f.read), len(d.flying), 1+sameNoted)
+	}
+	for range 3 { // others that say the same come and go
+		d.begin(entry(0, "t"))
+		pay(entry(2001, "t"))
+		d.end(entry(2001, "t"))
+	}
+	d.end(entry(2000, "t"))
+	if len(d.all()) != 0 || len(d.flying) != 0 {
+		t.Errorf("owed are %v, and %d are kept: want nothing, it was read before it was promised", d.all(), len(d.flying))
+	}
+	d.begin(entry(0, "t"))
+	d.begin(entry(0, "u"))
+	pay(entry(2002, "u"))
+	d.end(entry(2002, "t")) // where another one was read
+	d.end(entry(2003, "u"))
+	if owed := d.all(); len(owed) != 2 {
+		t.Errorf("owed are %v, want both: neither was read", owed)
 	}
 }
