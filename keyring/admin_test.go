@@ -293,6 +293,96 @@ func TestImport(t *testing.T) {
 	}
 }
 
+// TestImportEndsWhatWasPlanned: a key that was to sign next does not take over from one that somebody brings, and what it may have signed by a clock that is ahead stays good.
+func TestImportEndsWhatWasPlanned(t *testing.T) {
+	brought := secretOf("brought along")
+	for name, bring := range map[string]func(*keyring.Ring, keyring.Config, keyring.Store, *clock) *keyring.Ring{
+		"on demand": func(r *keyring.Ring, _ keyring.Config, _ keyring.Store, _ *clock) *keyring.Ring {
+			must(r.Import(t.Context(), brought))
+			return r
+		},
+		"by the configuration": func(_ *keyring.Ring, c keyring.Config, store keyring.Store, clock *clock) *keyring.Ring {
+			c.Import = []*keyring.Key{brought}
+			return newRing(t, store, clock, c)
+		},
+		"although it signs already": func(r *keyring.Ring, _ keyring.Config, _ keyring.Store, _ *clock) *keyring.Ring {
+			must(r.Import(t.Context(), brought))
+			must(r.Rotate(t.Context()))
+			must(r.Import(t.Context(), brought))
+			return r
+		},
+	} {
+		clock, store := newClock(), newStore()
+		c := keyring.Config{Algorithm: keyring.HS256, Lifetime: time.Hour, Publish: 10 * time.Minute}
+		r := newRing(t, store, clock, c)
+		planned := must(r.Rotate(t.Context()))
+		r = bring(r, c, store, clock)
+		for _, later := range []time.Duration{0, 10*time.Minute - time.Second, time.Second, 30 * time.Minute} {
+			clock.move(later)
+			load(t, r)
+			if got := signerOf(t, r).ID(); got != brought.ID() || !verifies(t, r, planned.ID) {
+				t.Errorf("%s, %v later: %q signs, want the key that was brought; the one that was planned verifies: %v, want true", name, later, got, verifies(t, r, planned.ID))
+			}
+		}
+		clock.move(time.Hour)
+		load(t, r)
+		if got := signerOf(t, r).ID(); got != brought.ID() || verifies(t, r, planned.ID) {
+			t.Errorf("%s, in the end: %q signs, the planned key verifies: %v", name, got, verifies(t, r, planned.ID))
+		}
+	}
+}
+
+// TestRetiredKeysComeBackUnderNoName: what somebody else may have is the same key whatever it is called.
+func TestRetiredKeysComeBackUnderNoName(t *testing.T) {
+	_, pair, err := keyring.NewPEM(keyring.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []*keyring.Key{secretOf("known to all"), pair} {
+		r := newRing(t, newStore(), newClock(), keyring.Config{Algorithm: k.Algorithm()})
+		must(r.Import(t.Context(), k))
+		if err := r.Retire(t.Context(), k.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := r.Import(t.Context(), k.WithID("other")); err == nil || !strings.Contains(err.Error(), "retired for good") {
+			t.Errorf("Import of a retired %s key by another name = %v, %v, want that it was retired for good", k.Algorithm(), info, err)
+		}
+	}
+}
+
+// TestBesideAServer: a program that opens a ring for a moment has the server's keys, whatever its own configuration says, and changes nothing that it is not asked to.
+func TestBesideAServer(t *testing.T) {
+	clock, store := newClock(), newStore()
+	c := keyring.Config{Algorithm: keyring.HS256, Lifetime: time.Hour, Publish: time.Minute, Rotate: time.Hour}
+	server := newRing(t, store, clock, c)
+	key := signerOf(t, server)
+	asked := map[string]keyring.Config{
+		"a secret":          {Algorithm: keyring.HS256, Lifetime: time.Hour, Import: []*keyring.Key{secretOf("of its own")}},
+		"another algorithm": {Algorithm: keyring.ES256, Lifetime: time.Hour},
+		"the same":          c,
+	}
+	clock.move(2 * time.Hour) // a rotation is due, which is the server's
+	for name, other := range asked {
+		other.Beside = true
+		r := newRing(t, store, clock, other)
+		if _, err := r.Find(t.Context(), "unknown"); !errors.Is(err, keyring.ErrUnknownKey) {
+			t.Errorf("%s: Find(unknown) = %v, want ErrUnknownKey", name, err)
+		}
+		if got := r.Keys(); len(got) != 1 || got[0].ID != key.ID() || signerOf(t, r).ID() != key.ID() {
+			t.Errorf("%s: beside the server there are %v, want its one key", name, got)
+		}
+	}
+	other := asked["a secret"]
+	other.Beside = true
+	r := newRing(t, store, clock, other)
+	if info, err := r.Rotate(t.Context()); err != nil || info.ID == key.ID() || len(r.Keys()) != 2 {
+		t.Errorf("Rotate beside a server = %v, %v, want a second key", info, err)
+	}
+	if first := newRing(t, newStore(), clock, other); signerOf(t, first).ID() != other.Import[0].ID() || len(first.Keys()) != 1 {
+		t.Errorf("in an empty store %v, want the configured key: there is no server yet", first.Keys())
+	}
+}
+
 func TestImportRefuses(t *testing.T) {
 	r := newRing(t, newStore(), newClock(), keyring.Config{Algorithm: keyring.EdDSA})
 	signer := signerOf(t, r)

@@ -73,8 +73,7 @@ func generate(algorithm Algorithm) (crypto.Signer, error) {
 // symmetric makes a key of a secret, which the key keeps. An empty id becomes one that follows from the secret.
 func symmetric(id string, algorithm Algorithm, raw []byte) *Key {
 	if id == "" {
-		sum := sha256.Sum256([]byte("gatehouse kid" + string(algorithm) + string(raw)))
-		id = hex.EncodeToString(sum[:8])
+		id = secretID(algorithm, raw)
 	}
 	m := &material{raw: raw}
 	if algorithm == A256GCM {
@@ -83,6 +82,11 @@ func symmetric(id string, algorithm Algorithm, raw []byte) *Key {
 		m.work = newMAC(algorithm, raw)
 	}
 	return newKey(id, algorithm, m)
+}
+
+func secretID(algorithm Algorithm, raw []byte) string {
+	sum := sha256.Sum256([]byte("gatehouse kid" + string(algorithm) + string(raw)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // asymmetric makes a key of a public key and, unless it is nil, its private key. An empty id becomes the thumbprint of RFC 7638.
@@ -104,6 +108,14 @@ func newKey(id string, algorithm Algorithm, m *material) *Key {
 
 // ID returns the key's id, the kid of its tokens.
 func (k *Key) ID() string { return k.id }
+
+// ownID returns the id that follows from the key, whatever it is called.
+func (k *Key) ownID() string {
+	if raw := k.m().raw; raw != nil {
+		return secretID(k.algorithm, raw)
+	}
+	return k.thumbprint()
+}
 
 // WithID returns the same key under another id: 1 to 255 bytes of UTF-8 without control characters, or a ring refuses it.
 func (k *Key) WithID(id string) *Key { return &Key{id: id, algorithm: k.algorithm, m: k.m} }

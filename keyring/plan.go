@@ -277,24 +277,41 @@ func (p *planner) retire(id string) error {
 	return nil
 }
 
-// join makes k, which was made elsewhere, the key that signs, and returns its place in p.recs.
+// join makes k, which was made elsewhere, the key that signs, and returns its place in p.recs. What was to sign after the one before does not: whoever brings a key says what comes next.
 func (p *planner) join(k *Key) (int, error) {
-	i := p.find(k.id)
-	if i >= 0 && p.recs[i].revoked() {
-		return -1, fmt.Errorf("the key %.60q was retired for good at %s: take another", k.id, p.recs[i].Gone.UTC().Format(time.RFC3339))
+	for _, id := range []string{k.id, k.ownID()} { // by another name it is the same key
+		if i := p.find(id); i >= 0 && p.recs[i].revoked() {
+			return -1, fmt.Errorf("the key %.60q was retired for good at %s: take another", id, p.recs[i].Gone.UTC().Format(time.RFC3339))
+		}
 	}
-	if i >= 0 && p.signer() == i {
+	i, pending := p.find(k.id), p.pending(k.id)
+	if i >= 0 && p.signer() == i && len(pending) == 0 {
 		return i, nil
 	}
 	rec := Record{ID: k.id, Algorithm: k.algorithm}
 	if i >= 0 {
 		p.settle(i)
 		rec = p.recs[i]
+	}
+	for _, at := range pending { // it is public, and somebody whose clock is ahead may have signed with it
+		p.recs[at].Active = p.now
+	}
+	if i >= 0 {
 		p.recs = slices.Delete(p.recs, i, i+1)
 	}
 	rec.Created, rec.Active, rec.Gone, rec.Lifetime = p.now, p.now, time.Time{}, max(rec.Lifetime, p.lifetime)
 	p.recs = append(p.recs, rec) // of those that become active at one moment the last one signs
 	return len(p.recs) - 1, nil
+}
+
+// pending returns the places of the keys whose turn has not come, but for the one of this id.
+func (p *planner) pending(id string) (places []int) {
+	for _, t := range p.order() {
+		if !t.settled() && t.ID != id && t.Active.After(p.now) {
+			places = append(places, t.at)
+		}
+	}
+	return places
 }
 
 // joinConfigured imports what the configuration names, when a process starts. What the ring knows already stays as it is, with one exception: if the configuration goes back to an earlier key, and

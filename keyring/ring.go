@@ -46,6 +46,9 @@ type Config struct {
 	// Import are private keys or secrets from elsewhere, all for Algorithm. The last one signs as soon as the ring is loaded; the others, and those that the ring has
 	// already, verify for as long as what they have signed may last. A key that the ring has had before comes back only if another imported one signs.
 	Import []*Key
+	// Beside is for programs that look at, or change, the ring of a server with a configuration that the server may not have, or not yet: [Ring.Load] makes the first keys of a ring that
+	// has none, and otherwise leaves everything to the server: what is to be imported, what is due, and the algorithm.
+	Beside bool
 	// Logger gets which keys were made and what went wrong, and never a key. Nil means slog.Default.
 	Logger *slog.Logger
 	// Now is the clock. Nil means time.Now.
@@ -212,6 +215,9 @@ func (r *Ring) Load(ctx context.Context) error {
 		return nil
 	}
 	return r.change(ctx, r.c.Import, func(p *planner) error {
+		if r.c.Beside && p.signer() >= 0 {
+			return nil
+		}
 		if !r.begun {
 			for _, id := range p.joinConfigured(r.c.Import) {
 				r.c.Logger.ErrorContext(ctx, "the configured key was retired for good, and is not used: configure another", "ring", r.c.Name, "kid", id)

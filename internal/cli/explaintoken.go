@@ -23,7 +23,7 @@ func (h *house) lookIntoStore(p *program, r *http.Request) (done func(), err err
 		return nothing, err
 	}
 	v.tokens = unused{v.tokens}
-	made, err := issuing{plan: h.plan, vault: v, cfg: h.cfg, logger: slog.New(slog.DiscardHandler), now: p.now}.open(p.ctx)
+	made, err := issuing{plan: h.plan, vault: v, cfg: h.cfg, logger: slog.New(slog.DiscardHandler), now: p.now, beside: true}.open(p.ctx)
 	if err != nil {
 		return nothing, exit{exitFail, err}
 	}

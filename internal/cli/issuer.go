@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
@@ -54,6 +55,8 @@ type issuing struct {
 	cfg    *config.Config
 	logger *slog.Logger
 	now    func() time.Time
+	// beside: a server may have the keys already, and its configuration counts.
+	beside bool
 	// longest lets tokens live for longer than the configuration says, for the command that mints them by hand.
 	longest time.Duration
 }
@@ -61,11 +64,11 @@ type issuing struct {
 // keepRings is how often rings are read at least, so how late a node learns of a key that was made or retired elsewhere.
 const keepRings = 2 * time.Second
 
-// open makes the issuer: it loads the rings and makes the first keys.
+// open makes the issuer, and when nothing can be wrong with the configuration any more it loads the rings, which makes the first keys, and lets the configured ones sign.
 func (i issuing) open(ctx context.Context) (_ *issuer, err error) {
 	made := &issuer{cfg: i.cfg, now: i.now, plan: i.plan, list: i.vault.list, store: i.vault.tokens, rings: map[string]*keyring.Ring{}, minters: map[string]*token.Minter{}}
 	for _, s := range i.plan.purposes {
-		if err := i.purpose(ctx, made, s); err != nil {
+		if err := i.purpose(made, s); err != nil {
 			return nil, err
 		}
 	}
@@ -75,9 +78,25 @@ func (i issuing) open(ctx context.Context) (_ *issuer, err error) {
 	if err := i.set(made); err != nil {
 		return nil, err
 	}
-	made.asserted, err = token.NewAssertions(token.AssertionsConfig{Audience: []string{i.plan.issuer, i.plan.issuer + "/oauth/token"}, Client: made.client,
-		Store: made.store, Leeway: i.leeway(), Now: i.now})
-	return made, err
+	made.asserted, err = token.NewAssertions(token.AssertionsConfig{Audience: i.names(), Client: made.client, Store: made.store, Leeway: i.leeway(), Now: i.now})
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(made.rings)) {
+		if err := made.rings[name].Load(ctx); err != nil {
+			return nil, fmt.Errorf("the keys of %s tokens cannot be used: %w", name, err)
+		}
+	}
+	return made, nil
+}
+
+// names are those by which a client may call the token endpoint in what it signs: the issuer, and its own URL (RFC 7523, section 3), which a client may also have made from the issuer's.
+func (i issuing) names() []string {
+	names := []string{i.plan.issuer, strings.TrimSuffix(i.plan.issuer, "/") + "/oauth/token"}
+	if public := i.cfg.Server.PublicURL; public != "" {
+		names = append(names, strings.TrimSuffix(public, "/")+i.cfg.Server.Prefix+"/oauth/token")
+	}
+	return names
 }
 
 func (i issuing) leeway() time.Duration {
@@ -87,18 +106,15 @@ func (i issuing) leeway() time.Duration {
 	return -1
 }
 
-// purpose opens the ring of a purpose, and makes its minter and its verifier.
-func (i issuing) purpose(ctx context.Context, made *issuer, s sealing) error {
+// purpose makes the ring of a purpose, its minter and its verifier.
+func (i issuing) purpose(made *issuer, s sealing) error {
 	s.MaxTTL = max(s.MaxTTL, i.longest)
 	var ring *keyring.Ring
 	if s.Form == token.JWT {
 		c := s.ring
-		c.Master, c.Logger, c.Now, c.Lifetime = i.vault.master, i.logger, i.now, max(c.Lifetime, i.longest)
+		c.Master, c.Logger, c.Now, c.Lifetime, c.Beside = i.vault.master, i.logger, i.now, max(c.Lifetime, i.longest), i.beside
 		var err error
-		if ring, err = keyring.New(i.vault.keys, c); err == nil {
-			err = ring.Load(ctx)
-		}
-		if err != nil {
+		if ring, err = keyring.New(i.vault.keys, c); err != nil {
 			return fmt.Errorf("the keys of %s tokens cannot be used: %w", s.Name, err)
 		}
 		made.rings[s.Name] = ring

@@ -36,7 +36,7 @@ func (f configFlag) openIssuer(p *program, longest time.Duration) (*issuer, *vau
 	if err != nil {
 		return nil, nil, err
 	}
-	made, err := issuing{plan: h.plan, vault: v, cfg: h.cfg, logger: slog.New(slog.DiscardHandler), now: p.now, longest: longest}.open(p.ctx)
+	made, err := issuing{plan: h.plan, vault: v, cfg: h.cfg, logger: slog.New(slog.DiscardHandler), now: p.now, beside: true, longest: longest}.open(p.ctx)
 	if err != nil {
 		return nil, nil, exit{exitFail, errors.Join(err, v.close())}
 	}
@@ -82,6 +82,11 @@ func (i *issuer) ring(purpose string) (*keyring.Ring, error) {
 		}
 	}
 	return nil, exit{exitUsage, fmt.Errorf("there is no purpose %q. Keys have: %s", purpose, strings.Join(names, ", "))}
+}
+
+// configured reports whether the configuration brings the key that signs the tokens of a purpose.
+func (i *issuer) configured(purpose string) bool {
+	return slices.ContainsFunc(i.plan.purposes, func(s sealing) bool { return s.Name == purpose && len(s.ring.Import) > 0 })
 }
 
 type keyListCommand struct {
@@ -239,6 +244,9 @@ func (c keyImportCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if i.configured(c.Purpose) {
+		return exit{exitNo, fmt.Errorf("the configuration says what signs %[1]s tokens, and would let it sign again at the next start: write the new secret or key there instead (tokens). What the one before has signed stays good", c.Purpose)}
+	}
 	key, err := parseKey(ring.Algorithm(), text)
 	if err != nil {
 		return exit{exitNo, fmt.Errorf("this cannot sign %s tokens: %w", c.Purpose, err)}
@@ -272,9 +280,14 @@ func readKeyFile(p *program, name string) (string, error) {
 // parseKey reads a key for an algorithm: a secret, which is one line, or a private key in PEM.
 func parseKey(algorithm keyring.Algorithm, text string) (*keyring.Key, error) {
 	if algorithm.Symmetric() {
-		return keyring.Secret(algorithm, strings.TrimRight(text, "\r\n"), false)
+		return keyring.Secret(algorithm, oneLine(text), false)
 	}
 	return keyring.ParsePEM(algorithm, []byte(text))
+}
+
+// oneLine is text without its last line break, as the configuration reads a file with a secret.
+func oneLine(text string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r")
 }
 
 type keyExportCommand struct {

@@ -90,6 +90,7 @@ func TestClientsWithKeys(t *testing.T) {
 		"as proof, with its id":     with(byAssertion(c.assertion(t)), form{"client_id": "signer"}),
 		"as grant":                  byGrant(c.assertion(t)),
 		"for the endpoint's URL":    byAssertion(c.assertion(t, claim("aud", ourIssuer+"/oauth/token"))),
+		"for the URL that it calls": byAssertion(c.assertion(t, claim("aud", "https://app.example/oauth/token"))),
 		"for two names of ours":     byAssertion(c.assertion(t, claim("aud", []string{ourIssuer + "/oauth/token", ourIssuer}))),
 		"signed with RSA":           byAssertion(jwt(t, rsaHeader, c.says(rsaHeader, nil), rs256(c.rsa))),
 		"with a scope that it has":  with(byGrant(c.assertion(t)), form{"scope": "films.read"}),

@@ -190,6 +190,57 @@ func TestASecretThatChanges(t *testing.T) {
 	m.wantAnswer(t, "a token of the old secret", "/read", before, 200)
 }
 
+// TestARefusedSecretSignsNothing: a configuration that is refused because of something else does not leave its secret behind.
+func TestARefusedSecretSignsNothing(t *testing.T) {
+	t.Parallel()
+	config := rotatingEvery("30d", "10m")
+	m := beginMint(t, config)
+	_, kid := m.get(t)
+	m.change(t, "configuration refused", config, "access: {rotate: 30d, ttl: 10m}", "access: {algorithm: HS256, secret: \"a secret of these tests that must not sign\", ttl: 10m}\n  foreign: [{name: x, algorithm: HS256, jwks_url: https://x.example/keys, audience: x}]")
+	m.logged(t, "the last good configuration stays in use")
+	if _, now := m.get(t); now != kid {
+		t.Errorf("after a refused reload %s signs, want %s as before", now, kid)
+	}
+	m.change(t, "configuration reloaded", config, "access: {rotate: 30d, ttl: 10m}", "access: {algorithm: HS256, secret: \"a secret of these tests that must not sign\", ttl: 10m}")
+	if _, now := m.get(t); now == kid {
+		t.Error("after a reload that was taken the old key signs: the test shows nothing")
+	}
+}
+
+// TestCommandsLeaveTheKeysAlone: a command that is given another configuration than the server, or the next one, does not let its secret sign; and an import that the configuration would undo is refused.
+func TestCommandsLeaveTheKeysAlone(t *testing.T) {
+	t.Parallel()
+	config := strings.Replace(rotatingEvery("30d", "10m"), "access: {", "access: {algorithm: HS256, ", 1)
+	m := beginMint(t, config)
+	token, kid := m.get(t)
+	own := strings.Replace(config, "rotate: 30d", "secret: \"a secret that the server does not know\"", 1)
+	put(t, m.dir, "own.yaml", own)
+	put(t, m.dir, "new.secret", "another secret that the server does not know\n")
+	for _, args := range [][]string{{"key", "list"}, {"token", "inspect", token}, {"token", "inspect", "gh_refresh.x"}, {"explain", "GET", "/x", "--token", token}, {"token", "revoke", "--id", "x"}} {
+		m.command(t, append(args, "--config", "own.yaml")...)
+	}
+	if made := m.issue(t, "--subject", "jack", "--config", "own.yaml"); !strings.Contains(m.done(t, "token", "inspect", made), kid) {
+		t.Error("token issue has signed with another key than the server does")
+	}
+	if got := m.command(t, "key", "import", "access", "new.secret", "--config", "own.yaml"); got.code != 1 || !strings.Contains(got.stderr, "write the new secret or key there") {
+		t.Errorf("key import where the configuration has a secret: %+v, want that it is refused with what to do", got)
+	}
+	if list := m.done(t, "key", "list", "access"); strings.Count(list, "\n") != 0 || !strings.Contains(list, kid+" HS256 active") {
+		t.Errorf("after all of them the keys are\n%s\nwant %s alone", list, kid)
+	}
+	if _, now := m.get(t); now != kid {
+		t.Errorf("after all of them the server signs with %s, want %s", now, kid)
+	}
+	m.done(t, "key", "import", "access", "new.secret")
+	until(t, "the server signs with what was imported", func() bool { _, now := m.get(t); return now != kid })
+	m.signal(t, syscall.SIGTERM)
+	m.wait(t)
+	again := beginMintIn(t, m.dir, config)
+	if _, now := again.get(t); now == kid {
+		t.Error("after a restart the key signs that there was before the import")
+	}
+}
+
 func cutLast(s, sep string) (before, after string, found bool) {
 	i := strings.LastIndex(s, sep)
 	if i < 0 {
