@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,29 +22,40 @@ const seenSuffix = ".seen"
 // revoked since would count again, and nothing in the database could tell.
 type feedMark struct{ file string }
 
-// load returns the number of the last revocation that was seen, 0 if none was.
-func (m feedMark) load() (int64, error) {
+// A mark is the last revocation that was seen: its number, and what it was, since an older database may have got another one of that number. It is zero if none was; sum is empty where
+// the revocation had been forgotten already.
+type mark struct {
+	seq int64
+	sum string
+}
+
+// unknownMark stands for a file that is damaged: nobody knows how far the feed had got.
+var unknownMark = mark{seq: math.MaxInt64}
+
+// load returns the last revocation that was seen.
+func (m feedMark) load() (mark, error) {
 	text, err := os.ReadFile(m.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
+		return mark{}, nil
 	}
 	if err != nil {
-		return 0, err
+		return mark{}, err
 	}
-	seq, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	number, sum, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	seq, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || seq < 0 {
-		return math.MaxInt64, nil // it was there and is damaged: nobody knows how far the feed had got
+		return unknownMark, nil
 	}
-	return seq, nil
+	return mark{seq, sum}, nil
 }
 
 // save replaces the file in one step.
-func (m feedMark) save(seq int64) error {
+func (m feedMark) save(seen mark) error {
 	temp, err := os.CreateTemp(filepath.Dir(m.file), filepath.Base(m.file)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(temp, "%d\n", seq)
+	_, err = fmt.Fprintln(temp, strings.TrimSpace(fmt.Sprint(seen.seq, " ", seen.sum)))
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
 		err = os.Rename(temp.Name(), m.file)
 	}
@@ -52,20 +65,65 @@ func (m feedMark) save(seq int64) error {
 	return nil
 }
 
-// compareFeed ends everything that was issued before if the database has not got all revocations that this server has seen: then a backup was put back, and which of them it
-// lacks is not known.
+// markAt returns the mark of the revocation with this number, without a sum if the database has none.
+func (v *vault) markAt(ctx context.Context, seq int64) (mark, error) {
+	page, err := v.revocations.Since(ctx, seq-1, 1)
+	if err != nil || len(page.Entries) == 0 || page.Entries[0].Seq != seq {
+		return mark{seq: seq}, err
+	}
+	e := page.Entries[0]
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %d %d", e.Kind, e.ID, e.Before.UnixMilli(), e.Expires.UnixMilli()))
+	return mark{seq, hex.EncodeToString(sum[:8])}, nil
+}
+
+// lacks reports whether the database has not got all revocations that were seen: then a backup was put back, and which of them it lacks is not known. A revocation that was forgotten
+// since tells nothing.
+func (v *vault) lacks(ctx context.Context, seen mark) (bool, error) {
+	if seen.seq > v.list.Last() {
+		return true, nil
+	}
+	now, err := v.markAt(ctx, seen.seq)
+	return seen.sum != "" && now.sum != "" && now.sum != seen.sum, err
+}
+
+// compareFeed ends everything that was issued before if the database lacks revocations. Beside a server, or before it starts, that is left to the server: the mark stays.
 func (v *vault) compareFeed(ctx context.Context) error {
 	seen, err := v.mark.load()
 	if err != nil {
 		return err
 	}
-	if last := v.list.Last(); seen > last {
-		v.log.Warn("the database has fewer revocations than this server has seen, as when a backup was put back: everybody signs in again", "has", last, "seen", seen)
+	lacks, err := v.lacks(ctx, seen)
+	switch {
+	case err != nil:
+		return err
+	case v.beside:
+		if lacks {
+			v.mark = nil
+		}
+		return nil
+	case lacks:
+		v.log.Warn("the database has fewer revocations than were seen, as when a backup was put back: everybody signs in again", "has", v.list.Last(), "seen", seen.seq)
 		if err := v.list.RevokeAll(ctx); err != nil {
 			return err
 		}
 	}
-	return v.mark.save(v.list.Last())
+	return v.saveMark(ctx)
+}
+
+// saveMark writes down how far the feed has got, after something was revoked. Without a mark there is nothing to write.
+func (v *vault) saveMark(ctx context.Context) error {
+	if v.mark == nil {
+		return nil
+	}
+	err := v.list.Load(ctx)
+	if err != nil {
+		return err
+	}
+	seen, err := v.markAt(ctx, v.list.Last())
+	if err != nil {
+		return err
+	}
+	return v.mark.save(seen)
 }
 
 // markEvery is how often the mark follows the feed. What is revoked in between, and lost with the database in the same moment, is not noticed.
@@ -82,17 +140,26 @@ func (v *vault) keepMark(ctx context.Context) {
 			v.readOnceMore()
 		case <-ticker.C:
 		}
-		if last := v.list.Last(); last > saved {
-			if err := v.mark.save(last); err != nil {
-				v.log.Warn("how far the feed of revocations has got could not be written down", "file", v.mark.file, "error", err.Error())
-			} else {
-				saved = last
-			}
+		if now, err := v.follow(saved); err != nil {
+			v.log.Warn("how far the feed of revocations has got could not be written down", "file", v.mark.file, "error", err.Error())
+		} else {
+			saved = now
 		}
 		if ctx.Err() != nil {
 			return
 		}
 	}
+}
+
+// follow saves the mark if the feed has got further than it says, or became another one, of which the list has put back what it knew.
+func (v *vault) follow(saved mark) (mark, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), markEvery)
+	defer cancel()
+	now, err := v.markAt(ctx, v.list.Last())
+	if err != nil || now == saved || now.sum == "" && now.seq <= saved.seq {
+		return saved, err
+	}
+	return now, v.mark.save(now)
 }
 
 // readOnceMore reads what was revoked in the last moments of a server that stops.

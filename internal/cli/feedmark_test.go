@@ -13,61 +13,123 @@ import (
 	"github.com/gatehouse-auth/gatehouse/revoke"
 )
 
-// TestARestoredDatabaseReacceptsNothing: what was revoked after the backup was made is in no list any more, so that nothing from before counts.
-func TestARestoredDatabaseReacceptsNothing(t *testing.T) {
+// A depot is a database of SQLite that vaults are opened on, and a backup of it.
+type depot struct {
+	*testing.T
+	file, backup string
+	settings     config.Store
+}
+
+func newDepot(t *testing.T) *depot {
 	dir := t.TempDir()
-	file, backup := filepath.Join(dir, "gatehouse.db"), filepath.Join(dir, "backup.db")
-	settings := config.Store{URL: storeOf(t, "{url: 'sqlite:"+file+"'}").URL}
-	want := wanted{alone: true, tokens: true, bound: config.Revocation{Bound: config.Duration(5 * time.Second), Poll: config.Duration(time.Second)}, now: time.Now}
-	open := func() *vault {
-		t.Helper()
-		v, err := openVault(t.Context(), settings, want, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
+	file := filepath.Join(dir, "gatehouse.db")
+	return &depot{t, file, filepath.Join(dir, "backup.db"), config.Store{URL: storeOf(t, "{url: 'sqlite:"+file+"'}").URL}}
+}
+
+// open opens a vault as a server does, or as a command beside one.
+func (s *depot) open(server bool) *vault {
+	s.Helper()
+	want := wanted{alone: server, tokens: true, bound: config.Revocation{Bound: config.Duration(5 * time.Second), Poll: config.Duration(time.Second)}, now: time.Now}
+	v, err := openVault(s.Context(), s.settings, want, slog.New(slog.DiscardHandler))
+	if err != nil {
+		s.Fatal(err)
 	}
-	issued := time.Now().Add(-time.Second)
-	stolen := revoke.Claim{Token: "stolen", Subject: "jack", Issued: issued}
-	shut := func(v *vault) {
-		t.Helper()
+	return v
+}
+
+// revokes revokes tokens, as a server or as a command.
+func (s *depot) revokes(server bool, ids ...string) {
+	s.Helper()
+	v := s.open(server)
+	for _, id := range ids {
+		if err := v.list.RevokeToken(s.Context(), id, time.Now().Add(time.Hour)); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if server {
 		v.tend(time.Now)
-		if err := v.close(); err != nil {
-			t.Fatal(err)
-		}
+	} else if err := v.saveMark(s.Context()); err != nil {
+		s.Fatal(err)
 	}
+	if err := v.close(); err != nil {
+		s.Fatal(err)
+	}
+}
 
-	v := open()
-	if err := v.list.RevokeToken(t.Context(), "other", time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	shut(v)
-	copyFile(t, file, backup)
-
-	v = open()
-	if err := v.list.Check(stolen); err != nil {
-		t.Fatalf("after an ordinary restart a good token is %v, want nil", err)
-	}
-	if err := v.list.RevokeToken(t.Context(), "stolen", time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	shut(v)
-
-	copyFile(t, backup, file)
-	v = open()
-	if err := v.list.Check(stolen); !errors.Is(err, revoke.ErrRevoked) {
-		t.Errorf("after the backup was put back, what was revoked since is %v, want ErrRevoked", err)
-	}
-	fresh := revoke.Claim{Token: "fresh", Subject: "jack", Issued: v.list.IssuedAt("jack", time.Now())}
-	if err := v.list.Check(fresh); err != nil {
-		t.Errorf("what is issued after the restart is %v, want nil", err)
-	}
-	shut(v)
-
-	v = open()
+// checks asks a server that has just started.
+func (s *depot) checks(c revoke.Claim) error {
+	s.Helper()
+	v := s.open(true)
 	defer v.close()
-	if err := v.list.Check(fresh); err != nil {
-		t.Errorf("the next restart ends everything again: %v, want nil", err)
+	return v.list.Check(c)
+}
+
+// TestARestoredDatabaseReacceptsNothing: what was revoked after the backup was made is in no list any more, so that nothing from before counts, whoever has revoked it, and whatever was revoked before
+// the server starts. Where no backup was put back, nothing ends.
+func TestARestoredDatabaseReacceptsNothing(t *testing.T) {
+	stolen := revoke.Claim{Token: "stolen", Subject: "jack", Issued: time.Now().Add(-time.Second)}
+	for name, row := range map[string]struct {
+		byServer bool     // who has revoked since
+		before   []string // what a command revokes between the restore and the start
+	}{
+		"a server, then nobody": {true, nil}, "a command, then nobody": {false, nil},
+		"a server, then a command": {true, []string{"another"}}, "a command, then a command": {false, []string{"another"}}, "a server, then many": {true, []string{"some", "more", "tokens"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newDepot(t)
+			s.revokes(true, "other")
+			copyFile(t, s.file, s.backup)
+			for range 2 {
+				if err := s.checks(stolen); err != nil {
+					t.Fatalf("after an ordinary restart a good token is %v, want nil", err)
+				}
+			}
+			s.revokes(row.byServer, "stolen")
+			copyFile(t, s.backup, s.file)
+			if row.before != nil {
+				s.revokes(false, row.before...)
+			}
+			if err := s.checks(stolen); !errors.Is(err, revoke.ErrRevoked) {
+				t.Errorf("after the backup was put back, what was revoked since is %v, want ErrRevoked", err)
+			}
+			v := s.open(true)
+			fresh := revoke.Claim{Token: "fresh", Subject: "jack", Issued: v.list.IssuedAt("jack", time.Now())}
+			if err := v.close(); err != nil {
+				t.Fatal(err)
+			}
+			s.revokes(false, "one more")
+			for range 2 {
+				if err := s.checks(fresh); err != nil {
+					t.Errorf("what is issued after the restart is %v, want nil, also after the next restart", err)
+				}
+			}
+		})
+	}
+}
+
+// TestTheMarkFollowsAFeedThatWasPutBack: a running server that has put back what a restored database lacked does not end everything when it starts again.
+func TestTheMarkFollowsAFeedThatWasPutBack(t *testing.T) {
+	s := newDepot(t)
+	s.revokes(true, "first", "second")
+	v := s.open(true)
+	defer v.close()
+	saved, err := v.mark.load()
+	if err != nil || saved.seq != 2 || saved.sum == "" {
+		t.Fatalf("the mark is %v, %v, want the second revocation", saved, err)
+	}
+	if same, err := v.follow(saved); err != nil || same != saved {
+		t.Errorf("where nothing has changed the mark becomes %v, %v, want %v", same, err, saved)
+	}
+	other := mark{2, "0123456789abcdef"} // as if the second had been another one
+	now, err := v.follow(other)
+	if err != nil || now != saved {
+		t.Errorf("where the feed is another one the mark becomes %v, %v, want %v", now, err, saved)
+	}
+	if _, err := v.revocations.Prune(t.Context(), time.Now().Add(24*time.Hour), 10); err != nil {
+		t.Fatal(err)
+	}
+	if same, err := v.follow(saved); err != nil || same != saved {
+		t.Errorf("where the revocation was forgotten the mark becomes %v, %v, want %v: it says more", same, err, saved)
 	}
 }
 
@@ -84,27 +146,27 @@ func copyFile(t *testing.T, from, to string) {
 
 func TestFeedMark(t *testing.T) {
 	m := feedMark{filepath.Join(t.TempDir(), "x.seen")}
-	if seq, err := m.load(); seq != 0 || err != nil {
-		t.Errorf("load of no file = %d, %v, want 0", seq, err)
+	if seen, err := m.load(); seen != (mark{}) || err != nil {
+		t.Errorf("load of no file = %v, %v, want none", seen, err)
 	}
-	for _, want := range []int64{1, 42, math.MaxInt64 - 1} {
+	for _, want := range []mark{{1, ""}, {42, "0123456789abcdef"}, {math.MaxInt64 - 1, "x"}} {
 		if err := m.save(want); err != nil {
 			t.Fatal(err)
 		}
-		if seq, err := m.load(); seq != want || err != nil {
-			t.Errorf("load after save(%d) = %d, %v", want, seq, err)
+		if seen, err := m.load(); seen != want || err != nil {
+			t.Errorf("load after save(%v) = %v, %v", want, seen, err)
 		}
 	}
-	for _, damaged := range []string{"", "x", "-1", "9223372036854775808"} {
+	for _, damaged := range []string{"", "x", "-1", "9223372036854775808", "x 1"} {
 		if err := os.WriteFile(m.file, []byte(damaged), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if seq, err := m.load(); seq != math.MaxInt64 || err != nil {
-			t.Errorf("load of %q = %d, %v, want the highest number: what was seen is not known", damaged, seq, err)
+		if seen, err := m.load(); seen != unknownMark || err != nil {
+			t.Errorf("load of %q = %v, %v, want the highest number: what was seen is not known", damaged, seen, err)
 		}
 	}
 	m.file = filepath.Join(m.file, "below a file")
-	if err := m.save(1); err == nil {
+	if err := m.save(mark{seq: 1}); err == nil {
 		t.Error("save where there is no folder = nil, want an error")
 	}
 }

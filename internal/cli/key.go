@@ -209,8 +209,7 @@ func (c keyRetireCommand) Run(p *program) error {
 	if err := i.list.RevokeKey(p.ctx, c.ID); err != nil {
 		return fmt.Errorf("the key is gone, but running servers may take some seconds to notice: %w", err)
 	}
-	_, err = fmt.Fprintf(p.stdout, "%s %s gone: nothing that it has signed is accepted any more\n", c.Purpose, c.ID)
-	return err
+	return p.revoked(v, fmt.Sprintf("%s %s gone: nothing that it has signed is accepted any more", c.Purpose, c.ID))
 }
 
 type keyImportCommand struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -107,13 +108,22 @@ func customClaims(list []string) (map[string]any, error) {
 		if !isJSON {
 			continue
 		}
-		var any any
-		if err := json.Unmarshal([]byte(value), &any); err != nil {
-			return nil, exit{exitUsage, fmt.Errorf("--claim %s: what follows := is no JSON: %w", name, err)}
+		if claims[name], ok = oneJSON(value); !ok {
+			return nil, exit{exitUsage, fmt.Errorf("--claim %s: what follows := is no JSON, or more than one value", name)}
 		}
-		claims[name] = any
 	}
 	return claims, nil
+}
+
+// oneJSON reads a value of JSON. Numbers stay as they are written: a float64 would make somebody else's of a large id.
+func oneJSON(text string) (value any, ok bool) {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&value) != nil {
+		return nil, false
+	}
+	_, err := decoder.Token()
+	return value, errors.Is(err, io.EOF)
 }
 
 // subjectClaims are the names under which other systems' tokens say whom they are about.
@@ -236,7 +246,15 @@ func (c tokenRevokeCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(p.stdout, "revoked:", said)
+	return p.revoked(v, "revoked: "+said)
+}
+
+// revoked says what was revoked, which a backup that is put back must not undo unnoticed.
+func (p *program) revoked(v *vault, said string) error {
+	if err := v.saveMark(p.ctx); err != nil {
+		fmt.Fprintf(p.stderr, "gatehouse: warning: how far the feed of revocations has got could not be written down, so that a backup that is put back now is not noticed: %v\n", err)
+	}
+	_, err := fmt.Fprintln(p.stdout, said)
 	return err
 }
 
@@ -277,8 +295,7 @@ func (c tokenRevokeCommand) revokeSessions(p *program, h *house) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(p.stdout, "revoked:", said)
-	return err
+	return p.revoked(v, "revoked: "+said)
 }
 
 // revoke ends what the command line names, and says what that was.

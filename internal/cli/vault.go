@@ -46,7 +46,8 @@ type vault struct {
 	bound       config.Revocation // what list was made with
 	cached      bool              // store is a cache: what has ended is in the list
 	master      *keyring.Master   // nil where the configuration has no tokens
-	mark        *feedMark         // of a database of SQLite that this process serves; else nil
+	mark        *feedMark         // of a database of SQLite; else nil
+	beside      bool              // a server may have the store as well
 
 	probe func(context.Context) error // nil if the store can be used
 	shut  []func() error              // how to close it, last first
@@ -69,7 +70,7 @@ type wanted struct {
 // openVault opens the store that c names, and brings its tables up to date. With alone no other server may have it. The error says what to do. A Redis
 // that cannot be reached is no error: the vault is not ready then, and will be when it can.
 func openVault(ctx context.Context, c config.Store, w wanted, log *slog.Logger) (*vault, error) {
-	v := &vault{of: c, bound: w.bound, log: log, stop: func() {}}
+	v := &vault{of: c, bound: w.bound, beside: !w.alone, log: log, stop: func() {}}
 	err := v.openTruth(ctx, c, w)
 	if err == nil && !c.Redis.IsZero() && !w.memory {
 		err = v.openRedis(ctx, c.Redis)
@@ -165,11 +166,11 @@ func (v *vault) openSQLite(ctx context.Context, file string, c config.Store, w w
 			return err
 		}
 		v.shut = append(v.shut, folder.Close)
-		v.mark = &feedMark{real(file) + seenSuffix}
 		done = func() error { return folder.Mark(usedText) }
 	} else if err := notGone(file); err != nil {
 		return err
 	}
+	v.mark = &feedMark{real(file) + seenSuffix}
 	db, err := sqlite.Open(ctx, file)
 	if err != nil {
 		return err
