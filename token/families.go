@@ -54,6 +54,9 @@ type FamiliesConfig struct {
 	// Grace is how long a refresh token that was used is answered with the same successor again, as long as the successor was not used: the first answer may have been
 	// lost, or a second tab may have asked at the same time. Zero means 10 s; negative, never.
 	Grace time.Duration
+	// TokenLife is how long a token of a log-in lives at most, of whatever purpose it is: the end of a log-in is remembered for so long at least. It need not be set where only Access
+	// mints tokens with the session of a log-in, and none of that age.
+	TokenLife time.Duration
 	// Revocations says what was revoked, and takes the log-ins that end. Required.
 	Revocations Revoker
 	// Allow is asked at each renewal whether the subject may go on, and returns the claims of the new tokens: c, or with what has changed since. An error that
@@ -345,11 +348,21 @@ func (f *Families) again(ctx context.Context, text string, m member) (Pair, erro
 			return f.repeat(ctx, text, m, next)
 		}
 	}
-	if err := f.End(ctx, m.rec.Family); err != nil {
+	if err := f.punish(ctx, m.rec.Family); err != nil {
 		return Pair{}, err
 	}
-	f.c.Logger.LogAttrs(ctx, slog.LevelWarn, "a refresh token was used twice: the log-in was ended", slog.String("session", m.rec.Family), slog.String("token", m.rec.ID))
+	f.c.Logger.LogAttrs(ctx, slog.LevelWarn, "a refresh token was used twice: the log-in was ended", slog.String("session", m.rec.Family), slog.String("token_id", m.rec.ID))
 	return Pair{}, ErrReused
+}
+
+// punishTimeout is how long the end of a log-in may take whose token was stolen, if nobody waits for the answer any more.
+const punishTimeout = 10 * time.Second
+
+// punish ends a log-in one of whose tokens came twice, also if whoever has sent it is gone: a thief must not be able to prevent it, and the owner not by accident.
+func (f *Families) punish(ctx context.Context, sid string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), punishTimeout)
+	defer cancel()
+	return f.End(ctx, sid)
 }
 
 // repeat gives the successor again, which only who has the used token can open.
@@ -390,7 +403,7 @@ func (f *Families) End(ctx context.Context, sid string) error {
 
 // over returns when nothing of a log-in that ends now can be valid any more.
 func (f *Families) over() time.Time {
-	return f.c.Now().Add(max(f.c.Absolute, f.c.Access.Purpose().MaxTTL) + recordMargin)
+	return f.c.Now().Add(max(f.c.Absolute, f.c.Access.Purpose().MaxTTL, f.c.TokenLife) + recordMargin)
 }
 
 // EndSubject ends every log-in of subject, and revokes every token that was issued to it until now.

@@ -278,6 +278,79 @@ func TestFailuresToRevoke(t *testing.T) {
 	}
 }
 
+// A leftStore is a store in the midst of whose answer the client goes away.
+type leftStore struct {
+	token.Store
+	leave context.CancelFunc
+}
+
+func (l *leftStore) Get(ctx context.Context, key token.Key) (token.Record, error) {
+	rec, err := l.Store.Get(ctx, key)
+	l.leave()
+	return rec, err
+}
+
+// A busyRevoker does nothing for somebody who is gone.
+type busyRevoker struct{ *revoke.List }
+
+func (l busyRevoker) RevokeSession(ctx context.Context, sid string, expires time.Time) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return l.List.RevokeSession(ctx, sid, expires)
+}
+
+// TestReuseCannotBeHushedUp: a log-in whose token came twice ends, also if whoever has sent it does not wait for the answer.
+func TestReuseCannotBeHushedUp(t *testing.T) {
+	forms(t, func(t *testing.T, change func(*token.FamiliesConfig)) {
+		ctx, cancel := context.WithCancel(t.Context())
+		store := &leftStore{leave: func() {}}
+		d := newDesk(t, func(c *token.FamiliesConfig) {
+			if change != nil {
+				change(c)
+			}
+			store.Store = c.Store
+			c.Store, c.Revocations = store, busyRevoker{c.Revocations.(*revoke.List)}
+		})
+		first := d.start()
+		second := d.refresh(first)
+		d.later(time.Minute)
+		store.leave = cancel
+		if got, err := d.families.Refresh(ctx, first.Refresh.Text.Reveal()); !errors.Is(err, token.ErrReused) {
+			t.Errorf("a used token from who goes away = %v, %v, want ErrReused", got, err)
+		}
+		if got, err := d.families.Refresh(t.Context(), second.Refresh.Text.Reveal()); !errors.Is(err, gatehouse.ErrCredential) {
+			t.Errorf("the successor after that = %v, %v, want that it is refused", got, err)
+		}
+		got, err := d.access.Verify(t.Context(), second.Access.Text.Reveal())
+		refused(t, "the access token after that", got, err, revoke.ErrRevoked)
+	})
+}
+
+// TestEndsAreRememberedForTheLongestToken: a token of the log-in that lives for longer than the log-in does not come back when the entry is forgotten.
+func TestEndsAreRememberedForTheLongestToken(t *testing.T) {
+	d := newDesk(t, func(c *token.FamiliesConfig) { c.TokenLife = 300 * 24 * time.Hour })
+	year := access()
+	year.MaxTTL = 300 * 24 * time.Hour
+	m := minterOf(t, token.MinterConfig{Purpose: year, Ring: d.ring, Revocations: d.list, Now: d.now})
+	sid := d.start().Access.Claims.Session
+	long, err := m.Mint(t.Context(), token.Claims{Subject: "jack", Session: sid}, token.TTL(300*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.families.End(t.Context(), sid); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		d.later(99 * 24 * time.Hour)
+		if _, err := d.list.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.access.Verify(t.Context(), long.Text.Reveal())
+		refused(t, "a long-lived token of a log-in that has ended", got, err, revoke.ErrRevoked)
+	}
+}
+
 // TestReuseIsHeardOfElsewhere: what a reuse ends is revoked durably: another process, which shares the feed, refuses the access tokens, and a process that begins later does.
 func TestReuseIsHeardOfElsewhere(t *testing.T) {
 	feed := memory.Revocations()

@@ -136,6 +136,15 @@ func (i issuing) purpose(made *issuer, s sealing) error {
 	return nil
 }
 
+// longestOf returns how long anything lives at most that may have the session of a log-in.
+func (i issuing) longestOf() time.Duration {
+	longest := i.cfg.Sessions.Absolute.Std()
+	for _, s := range i.plan.purposes {
+		longest = max(longest, s.MaxTTL)
+	}
+	return longest
+}
+
 func (i issuing) families(made *issuer) (err error) {
 	r := i.cfg.Tokens.Refresh
 	grace := r.Grace.Std()
@@ -143,7 +152,7 @@ func (i issuing) families(made *issuer) (err error) {
 		grace = -1
 	}
 	made.refresh, err = token.NewFamilies(token.FamiliesConfig{Issuer: i.plan.issuer, Purpose: i.plan.purposes[1].Purpose, Ring: made.rings[token.PurposeRefresh], Store: made.store,
-		Access: made.minters[token.PurposeAccess], Idle: r.Idle.Std(), Absolute: r.Absolute.Std(), Grace: grace, Revocations: made.list, Leeway: i.leeway(), Logger: i.logger, Now: i.now})
+		Access: made.minters[token.PurposeAccess], Idle: r.Idle.Std(), Absolute: r.Absolute.Std(), Grace: grace, TokenLife: i.longestOf(), Revocations: made.list, Leeway: i.leeway(), Logger: i.logger, Now: i.now})
 	return err
 }
 

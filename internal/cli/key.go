@@ -60,7 +60,7 @@ func (f configFlag) openExisting(p *program) (*issuer, *vault, error) {
 
 // openBeside opens the store of a configuration beside a server that may run.
 func openBeside(p *program, cfg *config.Config) (*vault, error) {
-	v, err := openVault(p.ctx, cfg.Store, wanted{tokens: cfg.HasTokens(), bound: cfg.Tokens.Revocation, now: p.now}, slog.New(slog.DiscardHandler))
+	v, err := openVault(p.ctx, cfg.Store, wanted{tokens: cfg.HasTokens(), foreign: len(cfg.Tokens.Foreign) > 0, bound: cfg.Tokens.Revocation, now: p.now}, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = v.probe(p.ctx)
 	}

@@ -87,9 +87,16 @@ func (v *vault) makeMaster(name, file string) error {
 	return nil
 }
 
+// lasting is for how long it is remembered what was revoked where others make tokens that live for as long as they please.
+const lasting = 50 * 365 * 24 * time.Hour
+
 // openList makes the list of revocations, and reads the feed.
 func (v *vault) openList(ctx context.Context, w wanted) error {
-	v.list = revoke.New(v.revocations, revoke.Config{Bound: w.bound.Bound.Std(), Poll: w.bound.Poll.Std(), Bells: v.bells, Logger: v.log, Now: w.now})
+	c := revoke.Config{Bound: w.bound.Bound.Std(), Poll: w.bound.Poll.Std(), Bells: v.bells, Logger: v.log, Now: w.now}
+	if w.foreign {
+		c.Longest = lasting
+	}
+	v.list = revoke.New(v.revocations, c)
 	if err := v.list.Load(ctx); err != nil || v.mark == nil {
 		return err
 	}

@@ -101,7 +101,7 @@ func (s *server) furnish(ctx context.Context, h *house) error {
 	v := s.vault.Load()
 	if v == nil {
 		var err error
-		want := wanted{alone: true, tokens: h.plan != nil, memory: s.around.development, bound: h.cfg.Tokens.Revocation, now: s.around.now}
+		want := wanted{alone: true, tokens: h.plan != nil, memory: s.around.development, foreign: len(h.cfg.Tokens.Foreign) > 0, bound: h.cfg.Tokens.Revocation, now: s.around.now}
 		if v, err = openVault(ctx, h.cfg.Store, want, s.logger("store")); err != nil {
 			return storeFault{err}
 		}
@@ -220,6 +220,9 @@ func (s *server) reload(ctx context.Context) {
 	}
 	if v := s.vault.Load(); v != nil && h.cfg.Tokens.Revocation != v.bound {
 		changed = append(changed, "tokens.revocation")
+	}
+	if v := s.vault.Load(); v != nil && !v.foreign && len(h.cfg.Tokens.Foreign) > 0 {
+		log.Warn("until a restart, what is revoked is remembered for 400 days, and tokens of others may live for longer", "key", "tokens.foreign")
 	}
 	for _, key := range changed {
 		log.Warn("a change takes effect only after a restart", "key", key)

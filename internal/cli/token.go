@@ -306,11 +306,19 @@ func (c tokenRevokeCommand) revoke(p *program, i *issuer, text string) (string, 
 	case c.Subject != "":
 		return "everything that was issued to " + c.Subject + " until now", i.endSubject(p, c.Subject)
 	case c.Session != "":
-		return "session " + c.Session, i.refresh.End(p.ctx, c.Session)
+		return "session " + c.Session, i.endSession(p, c.Session)
 	case c.ID != "":
-		return "token " + c.ID, i.list.RevokeToken(p.ctx, c.ID, p.now().Add(maxIssued))
+		return "token " + c.ID, i.list.RevokeToken(p.ctx, c.ID, time.Time{}) // when it expires is not known
 	}
 	return i.revokeText(p, text)
+}
+
+// endSession revokes for as long as a token can live that was made by hand, and then removes what is in the store.
+func (i *issuer) endSession(p *program, sid string) error {
+	if err := i.list.RevokeSession(p.ctx, sid, time.Time{}); err != nil {
+		return err
+	}
+	return i.refresh.End(p.ctx, sid)
 }
 
 // endSubject revokes first, so that nothing works from then on, and then removes what is in the store.

@@ -44,6 +44,7 @@ type vault struct {
 	bells       []revoke.Bell
 	list        *revoke.List
 	bound       config.Revocation // what list was made with
+	foreign     bool              // whether list was made for tokens of others
 	cached      bool              // store is a cache: what has ended is in the list
 	master      *keyring.Master   // nil where the configuration has no tokens
 	mark        *feedMark         // of a database of SQLite; else nil
@@ -60,17 +61,18 @@ type vault struct {
 
 // A wanted is what a vault is opened for.
 type wanted struct {
-	alone  bool // no other server may have the store
-	tokens bool // its keys are opened, which takes the master key
-	memory bool // nothing outlives the process, whatever the configuration says
-	bound  config.Revocation
-	now    func() time.Time
+	alone   bool // no other server may have the store
+	tokens  bool // its keys are opened, which takes the master key
+	foreign bool // tokens of others count, whose life has no bound
+	memory  bool // nothing outlives the process, whatever the configuration says
+	bound   config.Revocation
+	now     func() time.Time
 }
 
 // openVault opens the store that c names, and brings its tables up to date. With alone no other server may have it. The error says what to do. A Redis
 // that cannot be reached is no error: the vault is not ready then, and will be when it can.
 func openVault(ctx context.Context, c config.Store, w wanted, log *slog.Logger) (*vault, error) {
-	v := &vault{of: c, bound: w.bound, beside: !w.alone, log: log, stop: func() {}}
+	v := &vault{of: c, bound: w.bound, foreign: w.foreign, beside: !w.alone, log: log, stop: func() {}}
 	err := v.openTruth(ctx, c, w)
 	if err == nil && !c.Redis.IsZero() && !w.memory {
 		err = v.openRedis(ctx, c.Redis)

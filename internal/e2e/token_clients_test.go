@@ -409,3 +409,29 @@ func TestWhatARevocationKeeps(t *testing.T) {
 		t.Errorf("the revocation is of %q, want the token's id, which is no secret", rows[0].id)
 	}
 }
+
+// TestRevocationsAreKeptForTheLongestToken: a session's for as long as a token can live that was made by hand, and a subject's for longer than anybody asks where others make tokens.
+func TestRevocationsAreKeptForTheLongestToken(t *testing.T) {
+	t.Parallel()
+	const day = 24 * time.Hour
+	own, foreign := beginMint(t, fixture(t, "tokens.yaml")), beginMint(t, withForeign(t))
+	for _, row := range []struct {
+		m    *mint
+		args []string
+		least,
+		most time.Duration
+	}{
+		{own, []string{"--session", "a-session"}, 399 * day, 401 * day}, {own, []string{"--id", "a-token"}, 399 * day, 401 * day}, {own, []string{"--subject", "jack"}, 399 * day, 401 * day},
+		{foreign, []string{"--session", "a-session"}, 40 * 365 * day, 60 * 365 * day}, {foreign, []string{"--id", "a-token"}, 40 * 365 * day, 60 * 365 * day}, {foreign, []string{"--subject", "jack"}, 40 * 365 * day, 60 * 365 * day},
+	} {
+		before := len(revocationsIn(t, databaseIn(row.m.dir)))
+		row.m.done(t, append([]string{"token", "revoke"}, row.args...)...)
+		var longest time.Duration
+		for _, r := range revocationsIn(t, databaseIn(row.m.dir))[before:] {
+			longest = max(longest, time.Until(r.expires))
+		}
+		if longest < row.least || longest > row.most {
+			t.Errorf("what token revoke %q has done is remembered for %v, want %v to %v", row.args, longest, row.least, row.most)
+		}
+	}
+}
