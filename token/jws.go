@@ -92,8 +92,8 @@ func appendDecoded(dst []byte, part string) ([]byte, error) {
 	return data, nil
 }
 
-// parseHeader reads the first part. It says which key and what type; it never brings a key along: "jwk", "jku", "x5c" and "x5u" are not looked at. "crit" is refused,
-// since no extension is known here (section 4.1.11), and so is "b64", which belongs to one.
+// parseHeader reads the first part. It says which key and what type; one that brings a key along, or says where to fetch it ("jwk", "jku", "x5u"), is refused, although nobody would look at it.
+// "crit" is refused, since no extension is known here (section 4.1.11), and so is "b64", which belongs to one.
 func parseHeader(part string) (h header, err error) {
 	data, err := decode(part)
 	if err != nil {
@@ -113,6 +113,8 @@ func parseHeader(part string) (h header, err error) {
 			h.Key, ok = textOf(value)
 		case "crit", "b64", "zip":
 			return errForm("the header asks for an extension")
+		case "jwk", "jku", "x5u":
+			return errForm("the header brings a key along")
 		}
 		if !ok {
 			return errForm("a member of the header is not a text")
