@@ -93,6 +93,28 @@ type builder struct {
 	cfg    *config.Config
 	around *surroundings
 	faults config.Faults
+	sound  func(path string) bool // whether what stands at a path has no fault yet
+}
+
+// examine returns what else is wrong with a configuration that has faults, as far as that does not follow from them.
+func examine(c *config.Config, sound func(path string) bool, around *surroundings) config.Faults {
+	b := &builder{cfg: c, around: around, sound: sound}
+	if sound("rules") && sound("roles") && sound("permissions") && sound("upstream") && sound("server.prefix") && sound("carriers") {
+		b.rules()
+	}
+	if sound("carriers") && sound("sessions") && sound("server") {
+		b.carriers(&house{tokens: b.tokens(), desk: &bearerDesk{}})
+	}
+	if sound("errors") {
+		b.statuses()
+	}
+	if sound("tests") {
+		b.testFiles()
+	}
+	b.upstreams()
+	b.tokenPlan()
+	b.store()
+	return b.faults
 }
 
 func (b *builder) fault(path, format string, args ...any) {
@@ -101,7 +123,7 @@ func (b *builder) fault(path, format string, args ...any) {
 
 // build compiles c. The error is of type [config.Faults].
 func build(c *config.Config, around *surroundings) (*house, error) {
-	b := &builder{cfg: c, around: around}
+	b := &builder{cfg: c, around: around, sound: func(string) bool { return true }}
 	h := &house{cfg: c, tokens: b.tokens(), secureOnly: strings.HasPrefix(c.Server.PublicURL, "https://")}
 	rules := b.rules()
 	trusted := b.trusted()
@@ -111,10 +133,8 @@ func build(c *config.Config, around *surroundings) (*house, error) {
 		h.desk = &bearerDesk{}
 	}
 	carriers := b.carriers(h)
-	suite, err := b.suite()
-	if err != nil {
-		return nil, err
-	}
+	b.store()
+	suite := b.suite()
 	if len(b.faults) > 0 {
 		return nil, b.faults.Sort()
 	}
@@ -282,7 +302,7 @@ func (b *builder) upstreams() []gateway.Upstream {
 		u := b.cfg.Upstream[name]
 		address, err := url.Parse(u.URL)
 		if err != nil {
-			b.fault("upstream."+name+".url", "%v", err)
+			b.fault("upstream."+name+".url", "is not an address") // the error repeats it, and a password may stand in it
 			continue
 		}
 		list = append(list, gateway.Upstream{Name: name, URL: address, Connect: u.Timeouts.Connect.Std(), Response: u.Timeouts.Response.Std(),
@@ -335,19 +355,24 @@ func (b *builder) statuses() map[problem.Code]int {
 }
 
 // suite reads the policy tests that the configuration names.
-func (b *builder) suite() (*explain.Suite, error) {
-	if len(b.cfg.Tests) == 0 {
-		return nil, nil
-	}
-	if _, err := b.cfg.TestFiles(); err != nil {
-		return nil, err
+func (b *builder) suite() *explain.Suite {
+	if len(b.cfg.Tests) == 0 || !b.testFiles() {
+		return nil
 	}
 	suite, err := explain.LoadTests(b.cfg.Tests, b.cfg.Dir)
 	if err == nil {
 		err = suite.CheckTokens(callers(b.cfg))
 	}
 	b.testFaults(err)
-	return suite, nil
+	return suite
+}
+
+// testFiles reports whether there are files for all patterns of tests.
+func (b *builder) testFiles() bool {
+	_, err := b.cfg.TestFiles()
+	list, _ := errors.AsType[config.Faults](err)
+	b.faults = append(b.faults, list...)
+	return err == nil
 }
 
 // testFaults takes over the faults of policy test files, each at its own place.

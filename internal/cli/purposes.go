@@ -10,6 +10,8 @@ import (
 
 	"github.com/gatehouse-auth/gatehouse/internal/config"
 	"github.com/gatehouse-auth/gatehouse/keyring"
+	"github.com/gatehouse-auth/gatehouse/revoke"
+	"github.com/gatehouse-auth/gatehouse/store/memory"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -57,6 +59,7 @@ func (b *builder) tokenPlan() *tokenPlan {
 	if !b.cfg.HasTokens() {
 		return nil
 	}
+	before := len(b.faults)
 	p := &tokenPlan{issuer: issuerOf(b.cfg), clients: map[string]client{}}
 	b.access(p)
 	b.refresh(p)
@@ -70,7 +73,69 @@ func (b *builder) tokenPlan() *tokenPlan {
 	b.foreign(p)
 	b.clients(p)
 	b.warnSharedPrefix()
+	if len(b.faults) == before && b.sound("tokens") && b.sound("server") {
+		b.rehearse(p)
+	}
 	return p
+}
+
+// rehearse makes what a server makes of the plan, without keys and without its store, so that no configuration is taken that it would not start with.
+func (b *builder) rehearse(p *tokenPlan) {
+	for _, s := range p.purposes {
+		at := sectionOf(s.Name)
+		var ring *keyring.Ring
+		if s.Form == token.JWT {
+			c := s.ring
+			c.Master, c.Logger = keyring.NewMaster(), b.around.logger("store")
+			var err error
+			if ring, err = keyring.New(memory.Keys(), c); err != nil {
+				b.fault(at, "%v", err)
+				continue
+			}
+		}
+		_, err := token.NewMinter(token.MinterConfig{Issuer: p.issuer, Purpose: s.Purpose, Ring: ring, Store: memory.Tokens(), Revocations: revoke.None, Map: s.more})
+		if err != nil {
+			b.fault(at, "%v", err)
+		}
+	}
+	for i, f := range p.foreign {
+		f.Revocations = revoke.None
+		if _, err := token.NewForeign(f); err != nil {
+			b.fault(fmt.Sprintf("tokens.foreign[%d]", i), "%v", err)
+		}
+	}
+}
+
+// sectionOf returns where the configuration says what the tokens of a purpose are like.
+func sectionOf(purpose string) string {
+	switch purpose {
+	case token.PurposeAccess, token.PurposeRefresh, token.PurposeVerifyEmail, token.PurposeResetPassword, token.PurposeInvite:
+		return "tokens." + strings.ReplaceAll(purpose, "-", "_")
+	}
+	return "tokens.purposes." + purpose
+}
+
+// store checks where sessions and tokens are to be kept, as far as that can be done without going there.
+func (b *builder) store() {
+	s := b.cfg.Store
+	if !b.cfg.HasSessions() && !b.cfg.HasTokens() {
+		return
+	}
+	if b.sound("store.redis") {
+		if _, err := redisOptions(s.Redis); err != nil {
+			b.fault("store.redis", "%v", err)
+		}
+	}
+	if !b.cfg.HasTokens() || b.around.development || !b.sound("store.url") || !b.sound("store.master_key") {
+		return // what is made for development has a key of its own
+	}
+	if !s.MasterKey.IsZero() {
+		if _, err := keyring.ParseMaster(s.MasterKey.Reveal()); err != nil {
+			b.fault("store.master_key", "store.master_key cannot be used: %v; gatehouse key generate --master makes one", err)
+		}
+	} else if _, local := strings.CutPrefix(s.URL.Reveal(), "sqlite:"); !local {
+		b.fault("store.master_key", "store.master_key is missing: with PostgreSQL all nodes need the same one; make it with: gatehouse key generate --master, and write store: {master_key: file:PATH}")
+	}
 }
 
 // audience returns who tokens are for: those of the purpose, of all purposes, or the issuer.
@@ -133,9 +198,9 @@ func (b *builder) sign(s *sealing, at, algorithm string, rotate config.Duration,
 	var key *keyring.Key
 	switch {
 	case secret != "":
-		key = b.secret(at+".secret", s.ring.Algorithm, secret)
+		key = b.secret(at, s.ring.Algorithm, secret)
 	case pem != "":
-		key = b.pem(at+".key", s.ring.Algorithm, pem)
+		key = b.pem(at, s.ring.Algorithm, pem)
 		if key != nil && !key.CanSign() {
 			b.fault(at+".key", "is a public key, which cannot sign; give the private one")
 		}
@@ -154,19 +219,25 @@ func (b *builder) leeway() time.Duration {
 	return -1
 }
 
-// secret reads a secret that people bring. A weak one is taken for development alone.
+// secret reads the secret that people bring in the section at. A weak one is taken for development alone.
 func (b *builder) secret(at string, algorithm keyring.Algorithm, text string) *keyring.Key {
+	if !b.sound(at+".algorithm") || !b.sound(at+".secret") {
+		return nil
+	}
 	key, err := keyring.Secret(algorithm, text, b.around.development)
 	if err != nil {
-		b.fault(at, "%v", err)
+		b.fault(at+".secret", "%v", err)
 	}
 	return key
 }
 
 func (b *builder) pem(at string, algorithm keyring.Algorithm, text string) *keyring.Key {
+	if !b.sound(at+".algorithm") || !b.sound(at+".key") {
+		return nil
+	}
 	key, err := keyring.ParsePEM(algorithm, []byte(text))
 	if err != nil {
-		b.fault(at, "%v", err)
+		b.fault(at+".key", "%v", err)
 	}
 	return key
 }
@@ -188,9 +259,9 @@ func (b *builder) foreign(p *tokenPlan) {
 		var key *keyring.Key
 		switch {
 		case !f.Secret.IsZero():
-			key = b.secret(at+".secret", c.Algorithms[0], f.Secret.Reveal())
+			key = b.secret(at, c.Algorithms[0], f.Secret.Reveal())
 		case !f.Key.IsZero():
-			if key = b.pem(at+".key", c.Algorithms[0], f.Key.Reveal()); key != nil && key.CanSign() {
+			if key = b.pem(at, c.Algorithms[0], f.Key.Reveal()); key != nil && key.CanSign() {
 				key = key.Public()
 			}
 		}
@@ -209,7 +280,7 @@ func (b *builder) clients(p *tokenPlan) {
 		if !c.SecretHash.IsZero() {
 			made.Secrets = append(made.Secrets, c.Sum.Sum())
 		}
-		if text := c.Keys.Reveal(); text != "" {
+		if text := c.Keys.Reveal(); text != "" && b.sound(fmt.Sprintf("clients[%d].keys", i)) {
 			keys, err := publicKeys([]byte(text))
 			if err != nil {
 				b.fault(fmt.Sprintf("clients[%d].keys", i), "%v", err)

@@ -20,9 +20,6 @@ func (b *builder) sessions(at string, shelf *shelf) (made carrier.Carrier, notic
 			b.fault("sessions.cookie", "%v", value)
 		}
 	}()
-	if _, err := redisOptions(b.cfg.Store.Redis); err != nil {
-		b.fault("store.redis", "%v", err)
-	}
 	listener := b.around.listener
 	if listener == nil {
 		listener = &b.cfg.Server

@@ -33,10 +33,13 @@ type source struct {
 	read *reading                       // what load has read; may be nil
 }
 
-// A reading remembers which files a configuration was read from, missing ones included: when they appear, the configuration is another one.
+// A reading remembers which files a configuration was read from, missing ones included: when they appear, the configuration is another one. Of one that has faults it
+// has what could be read.
 type reading struct {
 	mu    sync.Mutex
 	names []string
+	cfg   *config.Config
+	sound func(path string) bool
 }
 
 // maxFile bounds what is read of a file; the configuration refuses what is that large.
@@ -74,7 +77,28 @@ func readFile(name string) ([]byte, error) {
 func (r *reading) begin() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.names = nil
+	r.names, r.cfg, r.sound = nil, nil, nil
+}
+
+// unfinished keeps a configuration with faults.
+func (r *reading) unfinished(c *config.Config, sound func(path string) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg, r.sound = c, sound
+}
+
+// more adds to the error of a configuration what compiling the rest of it would find.
+func (r *reading) more(err error, around *surroundings) error {
+	faults, ok := errors.AsType[config.Faults](err)
+	if r == nil || !ok {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.cfg == nil {
+		return err
+	}
+	return append(slices.Clone(faults), examine(r.cfg, r.sound, around)...).Sort()
 }
 
 func (r *reading) files() []string {
@@ -99,7 +123,7 @@ func (f configFlag) source(p *program) source {
 	return source{name, func() (*config.Config, error) {
 		read.begin()
 		opts := p.configOptions()
-		opts.ReadFile = read.file
+		opts.ReadFile, opts.Unfinished = read.file, read.unfinished
 		return config.Load(name, opts)
 	}, read}
 }
@@ -135,7 +159,7 @@ func (p *program) open(s source) (*house, error) {
 func load(s source, around *surroundings) (*house, error) {
 	c, err := s.load()
 	if err != nil {
-		return nil, err
+		return nil, s.read.more(err, around)
 	}
 	return build(c, around)
 }

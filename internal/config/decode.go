@@ -37,8 +37,9 @@ func (d *decoder) warn(at Position, path, format string, args ...any) {
 }
 
 var (
-	secretType = reflect.TypeFor[gatehouse.Secret]()
-	configType = reflect.TypeFor[Config]()
+	secretType   = reflect.TypeFor[gatehouse.Secret]()
+	durationType = reflect.TypeFor[Duration]()
+	configType   = reflect.TypeFor[Config]()
 )
 
 // value decodes n, which stands at path, into v.

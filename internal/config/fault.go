@@ -54,6 +54,17 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// sound reports whether no fault is of the value at path, of what is inside of it, or of what it is inside of.
+func (f Faults) sound(path string) bool {
+	return !slices.ContainsFunc(f, func(fault Fault) bool { return within(fault.Path, path) || within(path, fault.Path) })
+}
+
+// within reports whether the value at path is the one at whole, or a part of it.
+func within(path, whole string) bool {
+	rest, ok := strings.CutPrefix(path, whole)
+	return ok && (whole == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // Sort orders faults by position, those of the environment last, and removes repetitions.
 func (f Faults) Sort() Faults {
 	slices.SortStableFunc(f, compareFaults)

@@ -20,6 +20,9 @@ type Options struct {
 	// Situations are the keys that errors.status may have: the code of each problem, with the reason why its status cannot be moved, or
 	// "" where it can. nil means: any key.
 	Situations map[string]string
+	// Unfinished is called if there are faults, with the configuration as far as it could be read, for those who find faults that this package cannot judge: people want
+	// to see all of them at once. sound reports whether there is no fault of the value at a key path, of what is inside of it, or of what it is inside of. nil: nobody is told.
+	Unfinished func(c *Config, sound func(path string) bool)
 }
 
 // Load reads the file at path. The error is always of type [Faults]; the Config is then nil.
@@ -92,6 +95,9 @@ func (d *decoder) config(root *node, name string) (*Config, error) {
 	d.complete(c)
 	d.check(c)
 	if len(d.faults) > 0 {
+		if d.options.Unfinished != nil {
+			d.options.Unfinished(c, slices.Clone(d.faults).sound)
+		}
 		return nil, d.faults.Sort()
 	}
 	c.Warnings = d.warnings.Sort()

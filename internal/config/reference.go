@@ -121,6 +121,10 @@ func bounds(s *shape) string {
 		return fmt.Sprintf(", %d to %d", *s.min, *s.max)
 	case s.min != nil:
 		return fmt.Sprintf(", %d or more", *s.min)
+	case s.least > 0 && s.most > 0:
+		return fmt.Sprintf(", %v to %v", s.least, s.most)
+	case s.most > 0:
+		return fmt.Sprintf(", more than 0, %v at most", s.most)
 	case s.positive:
 		return ", more than 0"
 	}

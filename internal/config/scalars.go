@@ -172,8 +172,14 @@ func parseInt64(text string, s *shape) (any, string) {
 
 func parseSpan(text string, s *shape) (any, string) {
 	d, problem := parseDuration(text)
-	if problem == "" && d == 0 && s.positive {
+	switch {
+	case problem != "":
+	case d == 0 && s.positive:
 		problem = "is no time at all; " + durationHint
+	case d < s.least:
+		problem = fmt.Sprintf("is less than %v, and the times in tokens are whole seconds; make it longer", s.least)
+	case d > s.most && s.most > 0:
+		problem = fmt.Sprintf("is more than %v: what was revoked is forgotten after that, and would count again; make it shorter", s.most)
 	}
 	return d, problem
 }

@@ -104,6 +104,9 @@ var beyondSchema = []string{
 	"a store and sessions that nothing uses", "tokens without a carrier for them", "a scheme without the carrier for it", "a store that is a folder", "a store in memory",
 	"a store with slashes", "sessions that are never idle for so long", "a cookie for an address", "a cookie for another domain", "a cookie for a domain that only ends alike",
 	"a port in another base", "a port with a leading zero", "a size beyond any", "a text that is nearly a variable", "a purpose without tokens", "tokens that nothing uses",
+	"a refresh token that lives for no time", "a refresh token that lives for too long", "sessions of more than 400 days", "keys that change too often",
+	"claims that say something already", "secrets that nobody publishes", "a claim that must be one time", "what secrets of one's own and opaque tokens have no use for",
+	"a key that changes by the clock and by hand", "refresh tokens that are and are not signed",
 }
 
 func TestSchemaRefusesTheMalformed(t *testing.T) {

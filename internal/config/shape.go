@@ -50,6 +50,7 @@ type shape struct {
 	isFile       bool
 	enum, nearly []string
 	min, max     *int64
+	least, most  Duration // min and max of a duration; most is 0 where there is none
 	positive     bool
 	hint         string
 
@@ -126,7 +127,11 @@ func innerExample(example string) string {
 
 func (s *shape) tagScalar(tag reflect.StructTag) {
 	s.enum, s.nearly = strings.Fields(tag.Get("enum")), strings.Fields(tag.Get("nearly"))
-	s.min, s.max = tagInt(tag, "min"), tagInt(tag, "max")
+	if s.typ == durationType {
+		s.least, s.most = tagDuration(tag, "min"), tagDuration(tag, "max")
+	} else {
+		s.min, s.max = tagInt(tag, "min"), tagInt(tag, "max")
+	}
 	s.positive = tag.Get("positive") != ""
 	name := tag.Get("check")
 	s.check, s.isFile = texts[name], name == "file"
@@ -145,6 +150,18 @@ func tagInt(tag reflect.StructTag, key string) *int64 {
 		panic("config: the tag " + key + " is not an integer")
 	}
 	return &v
+}
+
+func tagDuration(tag reflect.StructTag, key string) Duration {
+	text, ok := tag.Lookup(key)
+	if !ok {
+		return 0
+	}
+	d, err := ParseDuration(text)
+	if err != nil {
+		panic("config: the tag " + key + " is not a duration")
+	}
+	return d
 }
 
 func (b *shaper) structure(t reflect.Type, example string) *shape {

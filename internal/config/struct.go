@@ -15,7 +15,7 @@ import (
 //	example   a value for messages and for the reference page, as it is written in YAML
 //	check     the text check of its strings (see texts)
 //	enum      the words it may be; nearly the words that a later version will take
-//	min, max  the bounds of its integers or durations; positive: more than zero
+//	min, max  the bounds of its integers or durations; positive: more than zero. A max of a duration is how long what was revoked is remembered
 //	required  it must be there
 //	nonempty  its list must have an entry; unique: no entry twice
 //	single    a bare value stands for a list of one
@@ -162,8 +162,8 @@ func (r Redis) IsZero() bool { return r.URL.IsZero() && r.Host == "" }
 
 // Sessions says how long log-ins last, and how they travel.
 type Sessions struct {
-	Idle       Duration `key:"idle" default:"12h" positive:"true" doc:"A session that nobody has used for so long has ended. A change counts for the sessions that exist."`
-	Absolute   Duration `key:"absolute" default:"30d" positive:"true" doc:"A session of this age has ended, whatever was done with it."`
+	Idle       Duration `key:"idle" default:"12h" positive:"true" max:"400d" doc:"A session that nobody has used for so long has ended. A change counts for the sessions that exist."`
+	Absolute   Duration `key:"absolute" default:"30d" positive:"true" max:"400d" doc:"A session of this age has ended, whatever was done with it."`
 	Touch      Duration `key:"touch" default:"1m" positive:"true" doc:"How often at most the use of a session is written down; a session may end by so much too early. At most a quarter of idle counts."`
 	MaxPerUser int      `key:"max_per_user" default:"0" min:"0" max:"1000000" doc:"How many sessions one user may have: a new one ends the oldest. It counts where sessions begin. 0 means any number."`
 	Cookie     Cookie   `key:"cookie" doc:"The cookie. The programs in which people sign in need the same settings."`

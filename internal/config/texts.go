@@ -58,7 +58,7 @@ var texts = map[string]*textCheck{
 	"tokensecret":  {testTokenSecret, "", true},
 	"masterkey":    {testTokenSecret, "", true},
 	"publickeys":   {testTokenSecret, "", true},
-	"keysurl":      {testKeysURL, `^https?://`, false},
+	"keysurl":      {testKeysURL, `^https?://`, true},
 	"purpose":      {matching(purposeText, "is not the name of a purpose; use lower-case letters, digits, - and _"), purposeText, false},
 	"claim":        {matching(`^[!-~]+$`, "is not the name of a claim"), `^[!-~]+$`, false},
 	"claimsource":  {matching(claimSourceText, "says nothing; write subject, role, roles, email, true, or a text in double quotation marks"), claimSourceText, false},
@@ -401,7 +401,9 @@ func testTokenSecret(s string) string {
 func testKeysURL(s string) string {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+	case err == nil && u.User != nil:
+		return "must not have a user or password in it: keys that everybody may know need none"
+	case err != nil || u.Hostname() == "" || u.Fragment != "":
 		return "is not the URL of a set of keys"
 	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname())):
 		return "must begin with https://: over plain http, whoever is in between could give us keys"

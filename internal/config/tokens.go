@@ -27,20 +27,20 @@ type Tokens struct {
 // AccessTokens are the tokens that requests carry.
 type AccessTokens struct {
 	Algorithm string            `key:"algorithm" default:"ES256" enum:"HS256 HS384 HS512 RS256 PS256 ES256 EdDSA" doc:"How they are signed."`
-	TTL       Duration          `key:"ttl" default:"10m" positive:"true" doc:"How long they are valid. What was revoked ends at once, whatever this says."`
-	MaxTTL    Duration          `key:"max_ttl" example:"1h" doc:"How long a token may be valid that asks for it. Absent: ttl."`
-	Rotate    Duration          `key:"rotate" default:"30d" doc:"How long a key signs. The next one is published before, and the old one verifies as long as what it has signed. 0: until gatehouse key rotate."`
+	TTL       Duration          `key:"ttl" default:"10m" positive:"true" min:"1s" max:"400d" doc:"How long they are valid. What was revoked ends at once, whatever this says."`
+	MaxTTL    Duration          `key:"max_ttl" positive:"true" min:"1s" max:"400d" example:"1h" doc:"How long a token may be valid that asks for it. Absent: ttl."`
+	Rotate    Duration          `key:"rotate" default:"30d" doc:"How long a key signs. The next one is published before, and the old one verifies as long as what it has signed. 0: until gatehouse key rotate. A secret or key of your own signs until you write another."`
 	Secret    gatehouse.Secret  `key:"secret" check:"tokensecret" example:"file:access.secret" doc:"A secret to sign with that exists already, for HS256 and its like: its UTF-8 bytes, unless it begins with hex: or base64:. Absent: one is made, and kept sealed in the store."`
 	Key       gatehouse.Secret  `key:"key" check:"tokensecret" example:"file:access.pem" doc:"A private key in PEM that exists already."`
-	Claims    map[string]string `key:"claims" names:"claim" check:"claimsource" example:"{user_id: subject, access_role: role}" doc:"Further claims: what they say is subject, role, roles, email, true, or a text in double quotation marks."`
+	Claims    map[string]string `key:"claims" names:"claim" check:"claimsource" example:"{user_id: subject, access_role: role}" doc:"Further claims: what they say is subject, role, roles, email, true, or a text in double quotation marks. Claims with a meaning of their own, such as sub, cannot be named."`
 }
 
 // RefreshTokens are the tokens that are given for new access tokens.
 type RefreshTokens struct {
 	Format    string           `key:"format" default:"opaque" enum:"opaque jwt" doc:"opaque, or jwt: signed as well, for clients that look inside. A secret makes it jwt."`
-	TTL       Duration         `key:"ttl" example:"24h" doc:"How long a log-in can be renewed: idle and absolute in one. Absent: those."`
-	Idle      Duration         `key:"idle" default:"30d" positive:"true" doc:"A log-in that was not renewed for so long has ended."`
-	Absolute  Duration         `key:"absolute" default:"90d" positive:"true" doc:"A log-in of this age has ended, however often it was renewed."`
+	TTL       Duration         `key:"ttl" positive:"true" min:"1s" max:"400d" example:"24h" doc:"How long a log-in can be renewed: idle and absolute in one. Absent: those."`
+	Idle      Duration         `key:"idle" default:"30d" positive:"true" min:"1s" max:"400d" doc:"A log-in that was not renewed for so long has ended."`
+	Absolute  Duration         `key:"absolute" default:"90d" positive:"true" min:"1s" max:"400d" doc:"A log-in of this age has ended, however often it was renewed."`
 	Grace     Duration         `key:"grace" default:"10s" doc:"How long a token that was just used is answered with the same successor again, because the first answer may have been lost. After that, reuse ends the log-in."`
 	Algorithm string           `key:"algorithm" default:"HS256" enum:"HS256 HS384 HS512 RS256 PS256 ES256 EdDSA" doc:"How they are signed, if they are."`
 	Secret    gatehouse.Secret `key:"secret" check:"tokensecret" example:"file:refresh.secret" doc:"As for access."`
@@ -48,7 +48,7 @@ type RefreshTokens struct {
 
 // ActionTokens are good for one action.
 type ActionTokens struct {
-	TTL       Duration         `key:"ttl" example:"1h" doc:"How long they are valid."`
+	TTL       Duration         `key:"ttl" positive:"true" min:"1s" max:"400d" example:"1h" doc:"How long they are valid."`
 	Algorithm string           `key:"algorithm" default:"HS256" enum:"HS256 HS384 HS512 RS256 PS256 ES256 EdDSA" doc:"How they are signed, if there is a secret."`
 	Secret    gatehouse.Secret `key:"secret" check:"tokensecret" example:"file:email.secret" doc:"A secret that exists already: then they are JWTs. Absent: they are opaque."`
 }
@@ -59,9 +59,9 @@ type OwnPurpose struct {
 
 	Form      string           `key:"form" default:"jwt" enum:"jwt opaque" doc:"jwt: signed. opaque: random, and known to the store."`
 	Algorithm string           `key:"algorithm" default:"HS256" enum:"HS256 HS384 HS512 RS256 PS256 ES256 EdDSA" doc:"How a JWT is signed."`
-	TTL       Duration         `key:"ttl" required:"true" positive:"true" example:"5m" doc:"How long a token is valid."`
-	MaxTTL    Duration         `key:"max_ttl" example:"1h" doc:"How long a token may be valid that asks for it. Absent: ttl."`
-	Delay     Duration         `key:"delay" example:"10s" doc:"How long after it was made a token becomes valid."`
+	TTL       Duration         `key:"ttl" required:"true" positive:"true" min:"1s" max:"400d" example:"5m" doc:"How long a token is valid."`
+	MaxTTL    Duration         `key:"max_ttl" positive:"true" min:"1s" max:"400d" example:"1h" doc:"How long a token may be valid that asks for it. Absent: ttl."`
+	Delay     Duration         `key:"delay" example:"10s" doc:"How long after it was made a token becomes valid: at least 2s less than ttl."`
 	MaxUses   int              `key:"max_uses" default:"0" min:"0" max:"1000000" doc:"How often an opaque token may be used. 0 means any number."`
 	Audience  []string         `key:"audience" single:"true" nonempty:"true" unique:"true" check:"line" example:"https://files.example.org" doc:"Who the tokens are for. Absent: tokens.audience."`
 	Required  []string         `key:"required_claims" unique:"true" check:"claim" example:"[file]" doc:"Claims that each token must have."`
@@ -84,7 +84,7 @@ type Foreign struct {
 	Audience     []string              `key:"audience" single:"true" nonempty:"true" unique:"true" check:"line" example:"https://app.example.org" doc:"What aud must say, one of these. Absent: anything, so that tokens for others count here as well."`
 	SubjectClaim string                `key:"subject_claim" default:"sub" check:"claim" example:"login" doc:"The claim that says who the caller is."`
 	RoleClaim    string                `key:"role_claim" default:"roles" check:"claim" example:"access_role" doc:"The claim that says the caller's role, or a list of them."`
-	Required     map[string]ClaimValue `key:"required_claims" names:"claim" example:"{standard_claim: true}" doc:"Claims that a token must have, and what they must say; any means whatever is not empty or false."`
+	Required     map[string]ClaimValue `key:"required_claims" names:"claim" example:"{standard_claim: true}" doc:"Claims that a token must have, and what they must say; any means whatever is not empty or false, and is all that can be said of times such as exp."`
 }
 
 // Revocation says how fast what was revoked ends everywhere.
@@ -190,6 +190,7 @@ func (d *decoder) checkTokenSections(c *Config) {
 	}
 	d.checkAccess(c)
 	d.checkRefresh(c)
+	d.checkActions(c)
 	d.checkOwnPurposes(c)
 	d.checkForeign(c)
 	d.checkClients(c)
@@ -213,6 +214,73 @@ func (d *decoder) checkAccess(c *Config) {
 	a, at := c.Tokens.Access, "tokens.access"
 	d.checkMaxTTL(at, a.TTL, a.MaxTTL)
 	d.checkKeyKind(at, a.Algorithm, a.Secret, a.Key)
+	d.checkRotation(c, at, a.Rotate, max(a.TTL, a.MaxTTL), !a.Secret.IsZero() || !a.Key.IsZero())
+	d.checkClaimNames(keyPath(at, "claims"), a.Claims)
+}
+
+// isSymmetric reports whether an algorithm signs with a secret.
+func isSymmetric(algorithm string) bool { return strings.HasPrefix(algorithm, "HS") }
+
+// unused reports those keys of the mapping at a path that were written, and have no effect.
+func (d *decoder) unused(at, because string, keys ...string) {
+	for _, key := range keys {
+		if d.wrote(keyPath(at, key)) {
+			d.faultAtKey(keyPath(at, key), "is not used, because %s", because)
+		}
+	}
+}
+
+// maxKeys is how many keys a ring may have: that of package keyring.
+const maxKeys = 1000
+
+// checkRotation: keys are kept for as long as what they have signed may live, and a key of the user's own is not changed by the clock.
+func (d *decoder) checkRotation(c *Config, at string, rotate, life Duration, own bool) {
+	path := keyPath(at, "rotate")
+	switch {
+	case own:
+		d.unused(at, "a secret or key of your own signs until you write another; remove one of them", "rotate")
+	case rotate == 0 || d.faulty(path):
+	case rotate.Std() < time.Second:
+		d.faultAt(path, "is less than a second: nobody would know a key before it signs; make it longer, or write 0 for: until gatehouse key rotate")
+	case (life+c.Tokens.Leeway)/rotate > maxKeys:
+		d.faultAt(path, "makes more than %d keys at a time, because each is kept as long as what it has signed may live, %v; make it longer, or the tokens' life shorter", maxKeys, life)
+	}
+}
+
+// reservedClaims are the names that have a meaning of their own, in any case: those of package token.
+var reservedClaims = []string{"iss", "aud", "sub", "jti", "sid", "iat", "exp", "nbf", "typ", "kid", "alg", "client_id", "scope", "scp", "roles", "email", "email_verified", "auth_time",
+	"amr", "acr", "azp", "nonce", "at_hash", "cnf", "act", "purpose"}
+
+func (d *decoder) checkClaimNames(at string, claims map[string]string) {
+	lower := map[string]string{}
+	for _, name := range d.inOrder(at, sortedKeys(claims)) {
+		folded := strings.ToLower(name)
+		first, twice := lower[folded]
+		switch {
+		case contains(reservedClaims, folded):
+			d.faultAtKey(keyPath(at, name), "%s is a claim with a meaning of its own, which tokens say anyway or must not say otherwise; choose another name, or remove it", quote(name))
+		case twice:
+			d.faultAtKey(keyPath(at, name), "%s is the same claim as %s for many who read it; remove one of them", quote(name), quote(first))
+		}
+		lower[folded] = name
+	}
+}
+
+// timeClaims are the claims that are times.
+var timeClaims = []string{"exp", "iat", "nbf", "auth_time"}
+
+func (d *decoder) checkForeignClaims(at string, f Foreign) {
+	for j, algorithm := range f.Algorithm {
+		if f.JWKSURL != "" && isSymmetric(algorithm) {
+			d.faultAt(itemPath(keyPath(at, "algorithm"), j), "%s signs with a secret, which nobody publishes; name what the keys behind jwks_url are for, or give the secret", algorithm)
+		}
+	}
+	for _, name := range sortedKeys(f.Required) {
+		path := keyPath(keyPath(at, "required_claims"), name)
+		if want := f.Required[name]; contains(timeClaims, name) && want.Value != nil {
+			d.faultAt(path, "%s is a time, which can be required, but not which one; write any", quote(name))
+		}
+	}
 }
 
 func (d *decoder) checkMaxTTL(at string, ttl, most Duration) {
@@ -223,8 +291,9 @@ func (d *decoder) checkMaxTTL(at string, ttl, most Duration) {
 
 // checkKeyKind: a secret for HMAC, a key for the others.
 func (d *decoder) checkKeyKind(at, algorithm string, secret, key gatehouse.Secret) {
-	symmetric := strings.HasPrefix(algorithm, "HS")
+	symmetric := isSymmetric(algorithm)
 	switch {
+	case algorithm == "" || d.faulty(keyPath(at, "algorithm")): // the one that is meant may fit
 	case !secret.IsZero() && !symmetric:
 		d.faultAtKey(keyPath(at, "secret"), "is of no use to %s, which signs with a private key; write algorithm: HS256, or give a key", algorithm)
 	case !key.IsZero() && symmetric:
@@ -246,11 +315,26 @@ func (d *decoder) checkRefresh(c *Config) {
 		d.faultAt(keyPath(at, "idle"), "is longer than absolute, so that it never ends a log-in; make it shorter, or remove it")
 	}
 	d.checkKeyKind(at, r.Algorithm, r.Secret, gatehouse.Secret{})
-	if !r.Secret.IsZero() {
-		if d.wrote(keyPath(at, "format")) && r.Format == "opaque" {
-			d.faultAt(keyPath(at, "secret"), "is not used, because format is opaque; remove one of them")
-		}
+	opaque := r.Format == "opaque" && !d.faulty(keyPath(at, "format"))
+	switch {
+	case r.Secret.IsZero() && opaque:
+		d.unused(at, "the tokens are opaque; add format: jwt, or remove this key", "algorithm")
+	case opaque && d.wrote(keyPath(at, "format")):
+		d.unused(at, "format is opaque; remove one of them", "secret", "algorithm")
+	case !r.Secret.IsZero():
 		r.Format = "jwt"
+	}
+}
+
+// checkActions: only a secret makes the tokens for one action JWTs.
+func (d *decoder) checkActions(c *Config) {
+	t := &c.Tokens
+	for key, a := range map[string]*ActionTokens{"verify_email": &t.VerifyEmail, "reset_password": &t.ResetPassword, "invite": &t.Invite} {
+		at := keyPath("tokens", key)
+		d.checkKeyKind(at, a.Algorithm, a.Secret, gatehouse.Secret{})
+		if a.Secret.IsZero() && !d.faulty(keyPath(at, "secret")) {
+			d.unused(at, "the tokens are opaque; add a secret, or remove this key", "algorithm")
+		}
 	}
 }
 
@@ -258,16 +342,33 @@ func (d *decoder) checkOwnPurposes(c *Config) {
 	for name, p := range c.Tokens.Purposes {
 		at := keyPath("tokens.purposes", name)
 		d.checkMaxTTL(at, p.TTL, p.MaxTTL)
-		d.checkKeyKind(at, p.Algorithm, p.Secret, gatehouse.Secret{})
+		d.checkOwnForm(c, at, p)
 		switch {
 		case slices.Contains([]string{"access", "refresh", "verify-email", "reset-password", "invite"}, name):
 			d.faultAtKey(at, "is a purpose of Gatehouse itself; it has a section of its own, or choose another name")
+		case d.faulty(keyPath(at, "ttl")) || d.faulty(at): // it may be long enough
 		case p.Delay >= p.TTL && p.Delay > 0:
 			d.faultAt(keyPath(at, "delay"), "is not less than ttl, so that no token would ever be valid")
-		case p.MaxUses > 0 && p.Form != "opaque":
+		case p.Delay > p.TTL-narrowest && p.Delay > 0:
+			d.faultAt(keyPath(at, "delay"), "is less than %v shorter than ttl, and the times in tokens are whole seconds: many would never be valid; make it shorter", narrowest)
+		}
+	}
+}
+
+// narrowest is the shortest time for which a token with a delay must be valid: when it begins and ends is rounded inwards.
+const narrowest = Duration(2 * time.Second)
+
+// checkOwnForm reports what a purpose says that its form has no use for.
+func (d *decoder) checkOwnForm(c *Config, at string, p OwnPurpose) {
+	switch {
+	case d.faulty(keyPath(at, "form")):
+	case p.Form == "opaque":
+		d.unused(at, "form is opaque; remove one of them", "secret", "algorithm", "rotate")
+	default:
+		d.checkKeyKind(at, p.Algorithm, p.Secret, gatehouse.Secret{})
+		d.checkRotation(c, at, p.Rotate, max(p.TTL, p.MaxTTL), !p.Secret.IsZero())
+		if p.MaxUses > 0 {
 			d.faultAt(keyPath(at, "max_uses"), "needs form: opaque; only the store can count")
-		case p.Form == "opaque" && !p.Secret.IsZero():
-			d.faultAtKey(keyPath(at, "secret"), "is not used, because form is opaque; remove one of them")
 		}
 	}
 }
@@ -288,6 +389,7 @@ func (d *decoder) checkForeign(c *Config) {
 		if len(f.Algorithm) == 1 {
 			d.checkKeyKind(at, f.Algorithm[0], f.Secret, f.Key)
 		}
+		d.checkForeignClaims(at, f)
 		if given > maxForeignKeys {
 			d.faultAt(at, "is the fifth profile with a key of its own, and a token is tried against %d at most; let the issuer publish its keys (jwks_url)", maxForeignKeys)
 		}

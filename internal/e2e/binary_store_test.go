@@ -289,11 +289,11 @@ func TestStoresThatStopTheStart(t *testing.T) {
 		"no master key with tokens": {[]string{"GATEHOUSE_STORE__URL=postgres://app:planted-secret@127.0.0.1:1/x?sslmode=disable"}, "store.master_key is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := sessionsIn
+			config, code := sessionsIn, 3
 			if strings.Contains(name, "master key") {
-				config = strings.Replace(config, "carriers: [", "carriers: [bearer, ", 1)
+				config, code = strings.Replace(config, "carriers: [", "carriers: [bearer, ", 1), 1 // faults, which check finds as well
 			}
-			said := endsIn(t, shortDir(t), config, 3, row.env...)
+			said := endsIn(t, shortDir(t), config, code, row.env...)
 			if !strings.Contains(said, row.want) || strings.Contains(said, "planted-secret") || strings.Contains(said, "\"listening\"") {
 				t.Errorf("it says\n%s\nwant %q, not the password, and that it does not listen", said, row.want)
 			}
