@@ -135,8 +135,11 @@ func (m *Minter) Mint(ctx context.Context, c Claims, options ...MintOption) (Tok
 // fill gives c what the minter has to say.
 func (m *Minter) fill(c Claims, o mintOptions) (Claims, error) {
 	p := m.MinterConfig.Purpose
-	if o.ttl < time.Second || o.ttl > p.MaxTTL || o.ttl <= p.Delay {
+	switch {
+	case o.ttl < time.Second || o.ttl > p.MaxTTL:
 		return Claims{}, fmt.Errorf("%w: %v, where at most %v is allowed for the purpose %s", ErrTTL, o.ttl, p.MaxTTL, p.Name)
+	case o.ttl <= p.Delay:
+		return Claims{}, fmt.Errorf("%w: %v, where a token for the purpose %s is valid only after a delay of %v", ErrTTL, o.ttl, p.Name, p.Delay)
 	}
 	if c.Subject == "" || len(c.Subject) > 1024 {
 		return Claims{}, errors.New("token: the subject is empty, or longer than 1024 bytes")
@@ -151,7 +154,11 @@ func (m *Minter) fill(c Claims, o mintOptions) (Claims, error) {
 	if !c.NotBefore.IsZero() {
 		c.NotBefore = c.NotBefore.Add(time.Second - 1).Truncate(time.Second) // not a moment earlier
 	}
-	if !c.NotBefore.Before(c.ExpiresAt) {
+	switch {
+	case c.NotBefore.Before(c.ExpiresAt):
+	case p.Delay > 0:
+		return Claims{}, fmt.Errorf("%w: in %v it would expire before it is valid, since times are whole seconds and the purpose %s has a delay of %v", ErrTTL, o.ttl, p.Name, p.Delay)
+	default:
 		return Claims{}, fmt.Errorf("%w: it would expire before it is valid", ErrTTL)
 	}
 	if len(c.Audience) == 0 {

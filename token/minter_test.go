@@ -136,6 +136,11 @@ func TestWindow(t *testing.T) {
 		if _, err := m.Mint(t.Context(), token.Claims{Subject: "jack"}, token.TTL(10*time.Minute)); !errors.Is(err, token.ErrTTL) {
 			t.Errorf("%s: a token that is over when it begins: %v, want ErrTTL", form, err)
 		}
+		for _, ttl := range []time.Duration{2 * time.Second, 10 * time.Minute, 10*time.Minute + time.Millisecond} {
+			if _, err := m.Mint(t.Context(), token.Claims{Subject: "jack"}, token.TTL(ttl)); err == nil || !strings.Contains(err.Error(), "delay of 10m0s") || strings.Contains(err.Error(), "1h") {
+				t.Errorf("%s: a token that lives for %v: %v, want the delay named, and not the longest life", form, ttl, err)
+			}
+		}
 	}
 }
 

@@ -234,14 +234,20 @@ func (c tokenInspectCommand) judge(p *program, text string, says claimed, found 
 
 // describe adds what is known about the purpose and the key that a token names.
 func (i *issuer) describe(says claimed, found *inspection) {
+	names := i.purposes() // purposes that were given one secret have one key: that of the purpose that the token names comes last
 	for _, s := range i.plan.purposes {
 		if s.Form == token.JWT && strings.EqualFold(strings.TrimPrefix(strings.ToLower(says.Type), "application/"), typeOf(s.Purpose)) {
 			found.Purpose = s.Name + ", by its typ " + says.Type
+			names = append(names, s.Name)
 		}
 	}
-	for name, ring := range i.rings {
+	for _, name := range names {
+		ring := i.rings[name]
+		if ring == nil || says.Key == "" {
+			continue // opaque, or the token names no key
+		}
 		for _, info := range ring.Keys() {
-			if says.Key != "" && info.ID == says.Key {
+			if info.ID == says.Key {
 				found.Key = fmt.Sprintf("%s of %s, %s", says.Key, name, info.State)
 			}
 		}
