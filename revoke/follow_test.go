@@ -691,3 +691,48 @@ func TestFollowerOfAFeedWithoutAnEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestFollowerOfOddEntries: what no list would revoke is in the store all the same. It does what it can, and followers hear what comes with it and after it, wherever they begin.
+func TestFollowerOfOddEntries(t *testing.T) {
+	for name, odd := range map[string]revoke.Entry{
+		"over by 1970":     {Kind: revoke.Token, ID: "odd", Expires: time.Unix(0, 0)},
+		"over before 1970": {Kind: revoke.Token, ID: "odd", Expires: time.Unix(-5, 0)},
+		"never over":       {Kind: revoke.Token, ID: "odd"},
+		"issued in 1970":   {Kind: revoke.Subject, ID: "odd", Before: time.Unix(0, 0), Expires: noon},
+		"issued before":    {Kind: revoke.Subject, ID: "odd", Before: time.Unix(-1, 0), Expires: noon},
+		"a long id":        {Kind: revoke.Token, ID: strings.Repeat("odd", revoke.MaxID), Expires: noon},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &store{}
+			addOdd := func() {
+				_, err := s.Add(t.Context(), odd)
+				must(t, err)
+			}
+			addOdd()
+			add(t, s, "a", 3*revoke.TailSize)
+			addOdd() // of these, the one has to be read from the store, and the other not
+			inWorld(t, s, func(w *world) {
+				wantTokens(w, w.follower, "a", 3*revoke.TailSize)
+				claim := revoke.Claim{Token: odd.ID, Subject: odd.ID}
+				want(w, w.list, claim, revoked)
+				want(w, w.follower, claim, revoked)
+				addOdd()
+				w.after(2 * time.Second)
+				w.line.asked()
+				w.line.cut(false)
+				w.after(8 * time.Second)
+				want(w, w.follower, revoke.Claim{Token: "good"}, good)
+				must(w, w.list.RevokeToken(w.Context(), "last", noon))
+				w.after(time.Second)
+				want(w, w.follower, revoke.Claim{Token: "last"}, revoked)
+				asked := w.line.asked()
+				if len(asked) != 1 {
+					w.Fatalf("the feed is asked %d times after the line was cut, want once:\n%v", len(asked), w.logs)
+				}
+				if got := w.ask("?" + asked[0].URL.RawQuery).names(2); got != "revoked caught-up" {
+					w.Errorf("who stands at the odd entry is answered %q, want what comes after it", got)
+				}
+			})
+		})
+	}
+}

@@ -46,7 +46,7 @@ func (k *known) apply(e Entry) (news bool, err error) {
 	case seam:
 		return false, nil
 	case All:
-		return k.raise(millis(e.Before)), nil
+		return k.raise(max(millis(e.Before), 1)), nil // what says no time was issued before any
 	default:
 		return false, fmt.Errorf("%w: entry %d of the feed is of the kind %q, which this version does not know: start the version that made it", ErrInvalid, e.Seq, e.Kind)
 	}

@@ -156,7 +156,9 @@ func inTunedWorld(t *testing.T, s *store, tune func(f *revoke.Feed), f func(w *w
 		tune(w.feed)
 		w.line = newLine(t, w.feed)
 		w.follower = follow(t, w.line, w.logs)
-		must(t, w.follower.Load(t.Context()))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		must(t, w.follower.Load(ctx))
 		f(w)
 	})
 }

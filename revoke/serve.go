@@ -197,7 +197,7 @@ func (s *stream) recognize(ctx context.Context) (bool, error) {
 	if s.mark == "" {
 		return true, nil
 	}
-	return len(page.Entries) > 0 && sumOf(page.Entries[0]).text() == s.mark, nil
+	return len(page.Entries) > 0 && sumOf(fit(page.Entries[0])).text() == s.mark, nil
 }
 
 // catchUp sends what is too old to be kept by the list. Then it lets the list look whether the feed is still the same: what was sent could else be another one's.
@@ -219,7 +219,7 @@ func (s *stream) catchUp(ctx context.Context, now *state) error {
 
 func (s *stream) entries(entries []Entry) error {
 	for _, e := range entries {
-		writeEvent(&s.b, eventRevoked, e.Seq, toWire(e))
+		writeEvent(&s.b, eventRevoked, e.Seq, toWire(fit(e)))
 		s.sent = max(s.sent, e.Seq)
 	}
 	return s.flush()
@@ -228,7 +228,7 @@ func (s *stream) entries(entries []Entry) error {
 // finish sends entries, and that they are all.
 func (s *stream) finish(entries []Entry, now *state) error {
 	for _, e := range entries {
-		writeEvent(&s.b, eventRevoked, e.Seq, toWire(e))
+		writeEvent(&s.b, eventRevoked, e.Seq, toWire(fit(e)))
 		s.sent = max(s.sent, e.Seq)
 	}
 	s.sent = max(s.sent, now.read)

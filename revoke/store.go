@@ -26,7 +26,7 @@ type Entry struct {
 	ID   string
 	// Before limits Subject and All: what was issued at that time or later is not revoked. Zero for the other kinds.
 	Before time.Time
-	// Expires is when nothing that the entry revokes can be valid any more, so that the entry may be forgotten. Never zero.
+	// Expires is when nothing that the entry revokes can be valid any more, so that the entry may be forgotten. After 1970, and never zero.
 	Expires time.Time
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,25 @@ func toWire(e Entry) wireEntry {
 		w.Before = e.Before.UnixMilli()
 	}
 	return w
+}
+
+// fit returns e so that followers take it, with the same effect. What a list refuses to revoke may all the same be in a store, which others write to as well: the list that reads it takes it, and
+// one entry must not cut off everybody who follows.
+func fit(e Entry) Entry {
+	switch {
+	case e.Expires.IsZero():
+		e.Expires = time.Unix(int64(secondOf(e.Expires)), 0)
+	case e.Expires.UnixMilli() <= 0:
+		e.Expires = time.UnixMilli(1)
+	}
+	if !e.Before.IsZero() && e.Before.UnixMilli() <= 0 {
+		e.Before = time.UnixMilli(1)
+	}
+	if len(e.ID) > MaxID && !strings.HasSuffix(string(e.Kind), hashed) {
+		p := printOf(e.ID)
+		e.Kind, e.ID = e.Kind+hashed, string(p[:])
+	}
+	return e
 }
 
 func (w wireEntry) entry() (Entry, error) {

@@ -45,6 +45,41 @@ func TestEntriesTravelUnchanged(t *testing.T) {
 	})
 }
 
+// TestWhatListsTakeFits: whatever a list takes from a store, a follower takes from the feed, and both refuse the same for as long.
+func TestWhatListsTakeFits(t *testing.T) {
+	times := rapid.OneOf(rapid.Just(time.Time{}), rapid.Custom(func(t *rapid.T) time.Time { return time.UnixMilli(rapid.Int64Range(-1<<52, 1<<52).Draw(t, "ms")) }),
+		rapid.Custom(func(t *rapid.T) time.Time { return time.UnixMilli(rapid.Int64Range(-2, 2).Draw(t, "ms about 1970")) }))
+	rapid.Check(t, func(t *rapid.T) {
+		e := Entry{
+			Seq: rapid.Int64Min(1).Draw(t, "seq"), Kind: rapid.SampledFrom([]Kind{Token, Session, Key, Subject, All, Token + hashed, Subject + hashed, seam}).Draw(t, "kind"),
+			ID: strings.Repeat("x", rapid.OneOf(rapid.Just(len(print{})), rapid.IntRange(0, 3*MaxID)).Draw(t, "size")), Expires: times.Draw(t, "expires"), Before: times.Draw(t, "before"),
+		}
+		var here, there known
+		if _, err := here.apply(e); err != nil {
+			t.Skip("no list takes it")
+		}
+		got, err := toWire(fit(e)).entry()
+		if err == nil {
+			_, err = there.apply(got)
+		}
+		if err != nil {
+			t.Fatalf("%+v is taken by lists, and by followers it is not: %v", e, err)
+		}
+		if again := fit(got); again != got {
+			t.Fatalf("%+v is another one when it is sent again: %+v", got, again)
+		}
+		claim := Claim{Token: e.ID, Session: e.ID, Subject: e.ID, Key: e.ID, Issued: rapid.SampledFrom([]time.Time{{}, time.UnixMilli(0), time.UnixMilli(1), e.Before}).Draw(t, "issued")}
+		early := !e.Before.IsZero() && e.Before.UnixMilli() <= 0 // whether it revokes what was issued in the first millisecond of 1970 does not matter
+		for _, now := range []second{0, 2, secondOf(e.Expires), secondOf(e.Expires) + 1} {
+			if h, f := here.revoked(claim), there.revoked(claim); h != f && !(f && early) {
+				t.Fatalf("%+v: a list says of %+v at %d that it is revoked: %v, a follower: %v", e, claim, now, h, f)
+			}
+			here.sweep(max(now, 2))
+			there.sweep(max(now, 2))
+		}
+	})
+}
+
 // TestWireEntriesThatAreNone: each of these differs in one thing from an entry.
 func TestWireEntriesThatAreNone(t *testing.T) {
 	whole := wireEntry{Seq: 1, Kind: Token, ID: "eA", Before: 1, Expires: 1}

@@ -87,6 +87,8 @@ func check(e Entry) error {
 		why = "a time before which things were issued belongs to a subject, and to everything, and to nothing else"
 	case !e.Before.IsZero() && e.Before.UnixMilli() <= 0:
 		why = "nothing was issued before 1970"
+	case !e.Expires.IsZero() && millis(e.Expires) <= 0:
+		why = "it expires in 1970 or before: give the time at which what it revokes does, or none at all"
 	default:
 		return nil
 	}

@@ -59,6 +59,9 @@ func TestRevokeRefuses(t *testing.T) {
 		"all without one":       {Kind: revoke.All},
 		"all with an id":        {Kind: revoke.All, ID: "x", Before: noon},
 		"before 1970":           {Kind: revoke.Subject, ID: "x", Before: time.Unix(-1, 0)},
+		"over by 1970":          {Kind: revoke.Token, ID: "x", Expires: time.Unix(0, 0)},
+		"over before 1970":      {Kind: revoke.Session, ID: "x", Expires: time.Unix(-1, 0)},
+		"over long before 1970": {Kind: revoke.Subject, ID: "x", Before: noon, Expires: time.Unix(-1<<40, 0)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &store{}
