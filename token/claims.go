@@ -107,6 +107,9 @@ func (c Claims) checkTexts() error {
 			return errors.New("token: a claim is not UTF-8")
 		}
 	}
+	if !isName(c.Subject) {
+		return fmt.Errorf("token: the subject %q has control characters in it, or blanks around it", c.Subject)
+	}
 	for _, scope := range c.Scopes {
 		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
 			return fmt.Errorf("token: %q is no scope (RFC 6749, section 3.3)", scope)

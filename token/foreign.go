@@ -11,7 +11,9 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gatehouse-auth/gatehouse"
 	"github.com/gatehouse-auth/gatehouse/keyring"
@@ -223,11 +225,16 @@ func (c *Claims) says(name string, want any) bool {
 // translate moves the profile's claims to where ours are. A subject that is a number becomes its text, as long as it is a whole one.
 func (f *foreign) translate(c *Claims) error {
 	subject, roles := subjectOf(c.value(f.SubjectClaim)), rolesOf(c.value(f.RoleClaim))
-	if subject == "" || len(subject) > 1024 {
+	if subject == "" || len(subject) > 1024 || !isName(subject) {
 		return fmt.Errorf("%w: its claim %q names no subject", ErrInvalid, f.SubjectClaim)
 	}
 	c.Subject, c.Roles = subject, roles
 	return nil
+}
+
+// isName refuses what cannot be told to an application in a header, so that the log-in of whoever is called that would be good for nothing.
+func isName(subject string) bool {
+	return strings.TrimSpace(subject) == subject && !strings.ContainsFunc(subject, unicode.IsControl)
 }
 
 func subjectOf(value any) string {

@@ -67,6 +67,8 @@ func TestForeignProfiles(t *testing.T) {
 		{"not yet", token.ForeignConfig{}, `{"sub":"jack","exp":9999999999,"nbf":%d}`, token.ErrNotYet},
 		{"issued later", token.ForeignConfig{}, `{"sub":"jack","exp":9999999999,"iat":%d}`, token.ErrNotYet},
 		{"no subject", token.ForeignConfig{}, `{"exp":%d}`, token.ErrInvalid},
+		{"a subject with a line break", token.ForeignConfig{}, `{"sub":"a\nb","exp":%d}`, token.ErrInvalid},
+		{"a subject with a blank in front", token.ForeignConfig{}, `{"sub":" jack","exp":%d}`, token.ErrInvalid},
 		{"an empty subject", token.ForeignConfig{}, `{"sub":"","exp":%d}`, token.ErrInvalid},
 		{"another issuer", token.ForeignConfig{Issuer: "a"}, `{"iss":"b","sub":"jack","exp":%d}`, token.ErrIssuer},
 		{"no issuer", token.ForeignConfig{Issuer: "a"}, `{"sub":"jack","exp":%d}`, token.ErrIssuer},

@@ -20,6 +20,7 @@ type header struct {
 	Algorithm keyring.Algorithm
 	Type      string // without "application/" in front, in lower case
 	Key       string // kid, empty if there is none
+	Brings    bool   // a key, or where to fetch one
 }
 
 // A jws is a compact JWS that was taken apart. Nothing in it has been verified.
@@ -92,8 +93,8 @@ func appendDecoded(dst []byte, part string) ([]byte, error) {
 	return data, nil
 }
 
-// parseHeader reads the first part. It says which key and what type; one that brings a key along, or says where to fetch it ("jwk", "jku", "x5u"), is refused, although nobody would look at it.
-// "crit" is refused, since no extension is known here (section 4.1.11), and so is "b64", which belongs to one.
+// parseHeader reads the first part. It says which key and what type; nobody looks at a key that it brings along ("jwk"), or at where to fetch one ("jku", "x5u"), and no
+// signature of such a token counts. "crit" is refused, since no extension is known here (section 4.1.11), and so is "b64", which belongs to one.
 func parseHeader(part string) (h header, err error) {
 	data, err := decode(part)
 	if err != nil {
@@ -114,7 +115,7 @@ func parseHeader(part string) (h header, err error) {
 		case "crit", "b64", "zip":
 			return errForm("the header asks for an extension")
 		case "jwk", "jku", "x5u":
-			return errForm("the header brings a key along")
+			h.Brings = true
 		}
 		if !ok {
 			return errForm("a member of the header is not a text")
@@ -147,6 +148,9 @@ func typeName(text string) string {
 
 // verify checks the signature with key, whose algorithm the header must name: the key says how it is used, never the token.
 func (t *jws) verify(key *keyring.Key) error {
+	if t.Brings {
+		return errForm("the header brings a key along")
+	}
 	if t.Algorithm != key.Algorithm() {
 		return fmt.Errorf("%w: the algorithm is not the key's", ErrInvalid)
 	}

@@ -370,6 +370,7 @@ func TestMintRefuses(t *testing.T) {
 	good := func() token.Claims { return token.Claims{Subject: "jack", Custom: map[string]any{"tier": "gold"}} }
 	for what, change := range map[string]func(*token.Claims){
 		"no subject": func(c *token.Claims) { c.Subject = "" }, "a subject that is too long": func(c *token.Claims) { c.Subject = strings.Repeat("x", 1025) }, "a subject that is not UTF-8": func(c *token.Claims) { c.Subject = "\xff" },
+		"a subject with a line break": func(c *token.Claims) { c.Subject = "a\nb" }, "a subject with a NUL": func(c *token.Claims) { c.Subject = "\x00jack" }, "a subject with a blank behind it": func(c *token.Claims) { c.Subject = "jack " },
 		"a session that is not UTF-8": func(c *token.Claims) { c.Session = "\xff" }, "a role that is not UTF-8": func(c *token.Claims) { c.Roles = []string{"a\xc0\x80"} }, "an address that is not UTF-8": func(c *token.Claims) { c.Email = "\xff" },
 		"a custom claim that is not UTF-8": func(c *token.Claims) { c.Custom["x"] = "\xff" }, "a name that is not UTF-8": func(c *token.Claims) { c.Custom["\xff"] = 1 }, "one within that is not UTF-8": func(c *token.Claims) { c.Custom["x"] = []string{"ok", `\`, "\\\xff"} },
 		"an empty scope": func(c *token.Claims) { c.Scopes = []string{""} }, "a scope with a space": func(c *token.Claims) { c.Scopes = []string{"films.read admin"} }, "a scope with a no-break space": func(c *token.Claims) { c.Scopes = []string{"films.read\u00a0admin"} },
@@ -387,7 +388,7 @@ func TestMintRefuses(t *testing.T) {
 		}
 	}
 	c := good()
-	c.Custom["x"], c.Subject = []string{`\ufffd`, "\ufffd", `\\ufffd`, "<&>\u2028"}, "\u0000jack\ufffd"
+	c.Custom["x"], c.Subject = []string{`\ufffd`, "\ufffd", `\\ufffd`, "<&>\u2028\u0000"}, "jack\ufffd"
 	if _, err := m.Mint(t.Context(), c); err != nil {
 		t.Errorf("what looks like something that was replaced: %v, want nil", err)
 	}
