@@ -313,10 +313,10 @@ func (b *builder) upstreams() []gateway.Upstream {
 
 // authorities reads a file of certificates. One that cannot be read must not turn into the system's authorities.
 func (b *builder) authorities(upstream, file string) *x509.CertPool {
-	if file == "" {
+	path := "upstream." + upstream + ".ca_file"
+	if file == "" || !b.sound(path) {
 		return nil
 	}
-	path := "upstream." + upstream + ".ca_file"
 	text, err := readFile(inDir(b.cfg, file))
 	if err != nil {
 		b.fault(path, "cannot be read: %v", err)

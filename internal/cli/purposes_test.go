@@ -2,6 +2,8 @@ package cli
 
 import (
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +107,32 @@ func TestTheMasterKeyOfAConfiguration(t *testing.T) {
 		if (err == nil) != (row.want == "") || err != nil && (!strings.HasPrefix(err.Error(), row.want) || strings.Contains(err.Error(), "plugh")) {
 			t.Errorf("%s, %s, development %v: %v, want %q", row.carriers, row.store, row.development, err, row.want)
 		}
+	}
+}
+
+// TestWhatFollowsFromAFaultIsNone: whatever is wrong with a configuration, the rest of it is looked at without panic, and finds nothing where there is a fault already.
+func TestWhatFollowsFromAFaultIsNone(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "config", "testdata", "faults.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	around, seen := (&program{ctx: t.Context(), now: time.Now}).quiet(), 0
+	for _, row := range strings.Split(string(data), "\n=== ")[1:] {
+		head, rest, _ := strings.Cut(row, "\n")
+		text, _, _ := strings.Cut(rest, "\n---\n")
+		format, _, _ := strings.Cut(head, " ")
+		var more config.Faults
+		var sound func(string) bool
+		_, err := config.Parse("f."+format, []byte(text), config.Options{Unfinished: func(c *config.Config, s func(string) bool) {
+			sound, more, seen = s, examine(c, s, around), seen+1
+		}})
+		for _, f := range more {
+			if !sound(f.Path) || f.Message == "" {
+				t.Errorf("%s:\n%s\nfaults:\n%v\nand from them: %s at %s", head, text, err, f, f.Path)
+			}
+		}
+	}
+	if seen < 150 {
+		t.Errorf("looked at %d configurations, want at least 150", seen)
 	}
 }

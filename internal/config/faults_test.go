@@ -178,7 +178,9 @@ func TestNearest(t *testing.T) {
 func TestQuote(t *testing.T) {
 	for text, want := range map[string]string{
 		"a": `"a"`, "": `""`, "a\nb\x1b": `"a\nb\x1b"`, "é": `"é"`,
-		strings.Repeat("é", 61): `"` + strings.Repeat("é", 60) + `…"`, strings.Repeat("é", 60): `"` + strings.Repeat("é", 60) + `"`,
+		"http://u:plugh@x/y": `"http://@x/y"`, "http://u:pl/u@gh@x": `"http://@x"`, "http://x/y": `"http://x/y"`, "://@": `"://@"`, "a@b": `"a@b"`,
+		"http://u:" + strings.Repeat("x", 100) + "@x": `"http://@x"`,
+		strings.Repeat("é", 61):                       `"` + strings.Repeat("é", 60) + `…"`, strings.Repeat("é", 60): `"` + strings.Repeat("é", 60) + `"`,
 	} {
 		if got := quote(text); got != want {
 			t.Errorf("quote(%q) = %s, want %s", text, got, want)

@@ -14,8 +14,12 @@ const quotedRunes = 60
 // maxKnown is how many known names a message lists or looks through.
 const maxKnown = 50
 
-// quote returns text in double quotes, cut short when it is long and with everything that cannot be printed escaped.
+// quote returns text in double quotes, cut short when it is long and with everything that cannot be printed escaped. Of an address in the wrong place it leaves out where a password
+// may stand.
 func quote(text string) string {
+	if scheme, rest, ok := strings.Cut(text, "://"); ok {
+		text = scheme + "://" + rest[max(0, strings.LastIndexByte(rest, '@')):]
+	}
 	head := text[:min(len(text), utf8.UTFMax*(quotedRunes+1))] // enough for the runes, however long the text
 	if utf8.RuneCountInString(head) > quotedRunes {
 		text = string([]rune(head)[:quotedRunes]) + "…"

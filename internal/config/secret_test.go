@@ -91,6 +91,8 @@ func TestSecretsAreNotInFaults(t *testing.T) {
 		`upstream: "http://jack:XyZZyPlugh1@127.0.0.1:9000"`,
 		`upstream: {a: {url: "http://XyZZyPlugh1@127.0.0.1:9000/%zz"}, b: "http://127.0.0.1?key=XyZZyPlugh1", c: "XyZZyPlugh://x"}`,
 		`server: {public_url: "https://jack:XyZZyPlugh1@example.org", trusted_proxies: ["${TOKEN}"], tls: {cert_file: "${TOKEN}"}}`,
+		`{server: {http: {host: "http://jack:XyZZyPlugh1@x"}, admin: {listen: "http://jack:XyZZyPlugh1@x:80"}}, rules: [{path: "https://jack:XyZZyPlugh1@x/", allow: anyone, upstream: "http://jack:XyZZyPlugh1@x"}]}`,
+		`{carriers: [bearer], tokens: {issuer: " https://jack:XyZZyPlugh1@x"}, "https://jack:XyZZyPlugh1@x": {}}`,
 		`cors: {origins: ["https://jack:XyZZyPlugh1@example.org", "${TOKEN}", "${TOKEN}"]}`,
 		`carriers: ["${TOKEN}", {header: "${TOKEN} "}]`,
 		`{carriers: [session], store: {url: XyZZyPlugh1, redis: "XyZZyPlugh://x"}}`,
