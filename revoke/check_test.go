@@ -293,6 +293,82 @@ func TestRevokedTwiceInASecond(t *testing.T) {
 	}
 }
 
+// differing returns two lists on one store: one with a clock of its own, which is ahead by so much.
+func differing(t *testing.T, ahead time.Duration) (one, other *revoke.List, pass func(time.Duration), clocks [2]*clock) {
+	t.Helper()
+	s := &store{}
+	clocks = [2]*clock{newClock(), newClock()}
+	clocks[1].add(ahead)
+	one, other = loaded(t, s, clocks[0]), loaded(t, s, clocks[1])
+	return one, other, func(d time.Duration) {
+		clocks[0].add(d)
+		clocks[1].add(d)
+		load(t, one)
+		load(t, other)
+	}, clocks
+}
+
+// TestRevokeSubjectByClocksThatDiffer: of what a node has issued whose clock is ahead, what is as old as the clocks are apart is refused, and what is younger when the subject is revoked again. Who
+// signs in again counts at once on both, by a clock that is behind too.
+func TestRevokeSubjectByClocksThatDiffer(t *testing.T) {
+	for _, ahead := range []time.Duration{-14 * time.Second, -2 * time.Second, 0, 20 * time.Millisecond, 2 * time.Second, 10 * time.Second, 14 * time.Second} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			one, other, pass, clocks := differing(t, ahead)
+			check := func(issued time.Time, v verdict) {
+				t.Helper()
+				for _, l := range []*revoke.List{one, other} {
+					want(t, l, revoke.Claim{Subject: "jack", Issued: issued}, v)
+				}
+			}
+			pass(700 * time.Millisecond)
+			old := other.IssuedAt("jack", clocks[1].Now())
+			pass(max(ahead, 0) + time.Millisecond)
+			young := other.IssuedAt("jack", clocks[1].Now())
+			pass(time.Millisecond)
+			must(t, one.RevokeSubject(t.Context(), "jack"))
+			pass(0)
+			check(old, revoked)
+			if ahead >= time.Second {
+				check(young, good) // nothing tells it from what is issued now
+			}
+			for i, l := range []*revoke.List{one, other} {
+				again := l.IssuedAt("jack", clocks[i].Now())
+				check(again, good)
+				if early := again.Sub(clocks[i].Now()); early > 16*time.Second {
+					t.Errorf("who signs in again gets what was issued in %v", early)
+				}
+			}
+			pass(max(ahead, 0))
+			must(t, one.RevokeSubject(t.Context(), "jack"))
+			pass(0)
+			check(old, revoked)
+			check(young, revoked)
+			check(one.IssuedAt("jack", clocks[0].Now()), good)
+		})
+	}
+}
+
+// TestRevokeSubjectAhead: who knows how far clocks may be apart revokes until as much later, and spares nothing. Who signs in again gets what was issued then, on whichever node.
+func TestRevokeSubjectAhead(t *testing.T) {
+	const ahead = 10 * time.Second
+	one, other, pass, clocks := differing(t, ahead)
+	pass(700 * time.Millisecond)
+	issued := other.IssuedAt("jack", clocks[1].Now())
+	pass(time.Millisecond)
+	must(t, one.Revoke(t.Context(), revoke.Entry{Kind: revoke.Subject, ID: "jack", Before: clocks[0].Now().Add(ahead)}))
+	pass(0)
+	for i, l := range []*revoke.List{one, other} {
+		again := l.IssuedAt("jack", clocks[i].Now())
+		for _, asked := range []*revoke.List{one, other} {
+			want(t, asked, revoke.Claim{Subject: "jack", Issued: issued}, revoked)
+			want(t, asked, revoke.Claim{Subject: "jack", Issued: again}, good)
+		}
+		if early := again.Sub(clocks[0].Now()); early > ahead+time.Second {
+			t.Errorf("who signs in again gets what is issued in %v, want %v at most", early, ahead+time.Second)
+		}
+	}
+}
+
 // TestRevokeSubjectBlind: if it cannot be read what others have revoked, the time is late enough for whatever they can have issued.
 func TestRevokeSubjectBlind(t *testing.T) {
 	c, s := newClock(), &store{}

@@ -116,6 +116,12 @@ func (l *List) RevokeSessions(ctx context.Context, expires time.Time, sids ...st
 
 // RevokeSubject revokes whatever was issued to subject until now, by any process that asks [List.IssuedAt]. Of several within one second each counts
 // until a second later than the one before. Errors are those of [List.Revoke].
+//
+// "Until now" is the time of this clock, and what was issued has the time of another one: a process whose clock is ahead has issued, in as many seconds before, what says that it was issued
+// afterwards, and that is spared for as long as it lives. Nothing tells it from what is issued now, to who signs in again, which must count. Where clocks are kept by NTP, it is
+// what was issued in the last few milliseconds. Where they may be further apart, revoke once more when as much time has passed, or give [List.Revoke] a Before that is as much ahead, up to 10 s: what is
+// issued then says that time, and verifiers whose leeway is shorter do not take it until then. A process whose clock is behind, by up to 15 s, issues nothing that is revoked already.
+// Tokens, sessions and keys are revoked by their ids, which have nothing to do with clocks.
 func (l *List) RevokeSubject(ctx context.Context, subject string) error {
 	return l.Revoke(ctx, Entry{Kind: Subject, ID: subject, Before: l.upToNow(ctx, func() int64 { return l.before(subject) })})
 }
@@ -126,7 +132,7 @@ func (l *List) RevokeKey(ctx context.Context, kid string) error {
 }
 
 // RevokeAll revokes whatever was issued until now, to anybody, by any process that asks [List.IssuedAt]. It belongs after a backup was restored: what was revoked since the
-// backup was made is in no list then. Errors are those of [List.Revoke].
+// backup was made is in no list then. Clocks that are apart count as they do in [List.RevokeSubject]. Errors are those of [List.Revoke].
 func (l *List) RevokeAll(ctx context.Context) error {
 	return l.Revoke(ctx, Entry{Kind: All, Before: l.upToNow(ctx, func() int64 {
 		return max(l.before(""), l.latest(l.c.Now().Add(maxAhead).UnixMilli()))
