@@ -1,14 +1,17 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
@@ -31,8 +34,41 @@ func (o *oauth) follow(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	o.note(r, slog.LevelInfo, "a client follows what is revoked", about)
-	o.Feed.ServeHTTP(w, r)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if text, ok := bearerOf(r); ok {
+		go func() {
+			defer cancel()
+			o.whileStands(ctx, text)
+		}()
+	}
+	o.Feed.ServeHTTP(w, r.WithContext(ctx))
 	return nil
+}
+
+// lookEvery is how often it is asked whether the token of a stream was revoked.
+const lookEvery = time.Second
+
+// whileStands returns when a token was revoked, or ctx is done. That it has expired ends no stream.
+func (o *oauth) whileStands(ctx context.Context, text string) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if _, err := o.Bearer.Peek(ctx, text); errors.Is(err, revoke.ErrRevoked) {
+			return
+		}
+	}
+}
+
+// bearerOf returns the bearer token of a request, if it has one.
+func bearerOf(r *http.Request) (text string, ok bool) {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimLeft(text, " "), strings.EqualFold(scheme, "Bearer")
 }
 
 // sensible reports whether the feed will understand where the follower is. A query that cannot be read must not look like one that says nothing.
@@ -51,17 +87,17 @@ func sensible(r *http.Request) bool {
 }
 
 // follower authenticates who reads the feed: a client by its secret, or by an access token that it got for itself at the token endpoint, which is the way for those that have keys. How
-// long a stream lives after that is the feed's to say.
+// long a stream lives after that is the feed's to say, unless the token is revoked.
 func (o *oauth) follower(w http.ResponseWriter, r *http.Request) (Client, error) {
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	text, ok := bearerOf(r)
+	if !ok {
 		c, err := o.client(r, nil)
 		if f, ok := errors.AsType[*fault](err); ok && f.status == http.StatusUnauthorized {
 			w.Header().Add("WWW-Authenticate", `Bearer realm="gatehouse"`)
 		}
 		return c, err
 	}
-	claims, err := o.Bearer.Verify(r.Context(), strings.TrimLeft(text, " "))
+	claims, err := o.Bearer.Verify(r.Context(), text)
 	if err == nil && (claims.Client == "" || claims.Subject != claims.Client || claims.Session != claims.ID) {
 		err = token.ErrClient // a person's, who may even be called like the client: only what is nobody's log-in is the client's own
 	}

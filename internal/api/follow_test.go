@@ -263,6 +263,42 @@ func TestStreamsEnd(t *testing.T) {
 	}
 }
 
+// TestARevokedTokenEndsItsStream: who was let in by a token hears nothing more when it was revoked. One that has expired ends no stream.
+func TestARevokedTokenEndsItsStream(t *testing.T) {
+	d := newDesk(t, setting{live: true})
+	address := d.serve(nil)
+	open := func(text string) *http.Response {
+		r := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), "GET", address+feedPath, nil))
+		r.Header.Set("Authorization", "Bearer "+text)
+		response := must[*http.Response](t)(http.DefaultClient.Do(r))
+		t.Cleanup(func() { response.Body.Close() })
+		if response.StatusCode != 200 {
+			t.Fatalf("following = %d, want 200", response.StatusCode)
+		}
+		return response
+	}
+	expires := open(d.token("watcher"))
+	d.later(9 * time.Minute)
+	text := d.token("watcher")
+	revoked := open(text)
+	if got := d.revoke("watcher", text); got.status != 200 {
+		t.Fatal(got)
+	}
+	d.later(5 * time.Minute) // the list of whoever verifies hears of it; the other token is over
+	if _, err := io.Copy(io.Discard, revoked.Body); err != nil {
+		t.Errorf("the stream of a revoked token ends with %v, want a clean end", err)
+	}
+	alive := 0
+	for lines := bufio.NewScanner(expires.Body); alive < 2 && lines.Scan(); {
+		if lines.Text() == "event: alive" {
+			alive++
+		}
+	}
+	if alive < 2 {
+		t.Error("the stream of a token that has expired has ended")
+	}
+}
+
 // TestStreamsOutliveTimeouts: the deadlines of a server, whichever it has, do not end a stream that moves, and bytes come when they are sent.
 func TestStreamsOutliveTimeouts(t *testing.T) {
 	h2 := &http.Protocols{}
