@@ -207,7 +207,7 @@ func (r *remoteKeys) fetch(flight chan struct{}) {
 	defer cancel()
 	keys, age, err := r.ask(ctx)
 	if err != nil {
-		r.c.Logger.Warn("an issuer's keys could not be fetched", "url", r.c.JWKSURL, "error", err.Error())
+		r.c.Logger.Warn("an issuer's keys could not be fetched", "url", bare(r.c.JWKSURL), "error", err.Error())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -219,6 +219,12 @@ func (r *remoteKeys) fetch(flight chan struct{}) {
 		r.keys, r.expires, r.next = keys, now.Add(age), now.Add(fetchPause)
 	}
 	close(flight)
+}
+
+// bare returns an address without its query, which may be a key to it.
+func bare(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	return address
 }
 
 // ask fetches the keys, and how long they count. A panic of Config.Transport is an error: those who wait must not wait for ever.
@@ -234,6 +240,9 @@ func (r *remoteKeys) ask(ctx context.Context) (_ []*keyring.Key, _ time.Duration
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := r.client.Do(request)
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err // without the URL
+	}
 	if err != nil {
 		return nil, 0, err
 	}

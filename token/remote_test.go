@@ -449,11 +449,12 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		serves(w, r)
 	}))
 	defer large.Close()
-	if err := verify(large.URL); err == nil {
-		t.Error("an answer with a header of 128 KiB is read")
+	err := verify(large.URL + "/keys?code=planted")
+	if err == nil {
+		t.Fatal("an answer with a header of 128 KiB is read")
 	}
-	if !strings.Contains(log.String(), "could not be fetched") {
-		t.Errorf("the log says %q, want that keys could not be fetched", log.String())
+	if said := log.String(); !strings.Contains(said, "could not be fetched") || !strings.Contains(said, large.URL+"/keys") || strings.Contains(said+err.Error(), "planted") {
+		t.Errorf("the log says %q, and the error is %v, want that keys could not be fetched, from where, and not what stands in the query", said, err)
 	}
 }
 
