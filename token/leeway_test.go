@@ -34,3 +34,28 @@ func TestTheLeewayIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestSigningInAfterASubjectWasRevoked counts at once, although what is made then says the next second, also where no leeway is given; what says a later time than that does not.
+func TestSigningInAfterASubjectWasRevoked(t *testing.T) {
+	c, ring := noon(), ringOf(t, "access", keyring.ES256)
+	c.pass(300 * time.Millisecond)
+	list := listOf(t, c)
+	m := minterOf(t, token.MinterConfig{Purpose: access(), Ring: ring, Revocations: list, Now: c.now})
+	v := verifierOf(t, token.VerifierConfig{Purpose: access(), Ring: ring, Revocations: list, Now: c.now, Leeway: -1})
+	before, _ := mint(t, m)
+	if err := list.RevokeSubject(t.Context(), "jack"); err != nil {
+		t.Fatal(err)
+	}
+	again, said := mint(t, m)
+	for range 2 { // cold and remembered
+		if _, err := v.Verify(t.Context(), again); err != nil || !said.IssuedAt.After(c.now()) {
+			t.Errorf("what was issued at %v for %v: %v, want nil", c.now(), said.IssuedAt, err)
+		}
+	}
+	got, err := v.Verify(t.Context(), before)
+	refused(t, "what was issued before", got, err, revoke.ErrRevoked)
+	ahead := minterOf(t, token.MinterConfig{Purpose: access(), Ring: ring, Revocations: list, Now: func() time.Time { return c.now().Add(3 * time.Second) }})
+	later, _ := mint(t, ahead)
+	got, err = v.Verify(t.Context(), later)
+	refused(t, "what says a time that nobody would give now", got, err, token.ErrNotYet)
+}

@@ -300,7 +300,7 @@ func intersect(is, may []string) bool {
 	return slices.ContainsFunc(is, func(one string) bool { return one != "" && slices.Contains(may, one) })
 }
 
-// checkTime checks exp, nbf and iat. A token that was issued in the future is one whose time has not come.
+// checkTime checks exp, nbf and iat. A token that was issued in the future is one whose time has not come, unless any that is made now would say so, because its subject was revoked a moment ago.
 func (v *Verifier) checkTime(c *Claims) error {
 	now, leeway := v.c.Now(), v.c.Leeway
 	early := leeway
@@ -311,7 +311,9 @@ func (v *Verifier) checkTime(c *Claims) error {
 	case !now.Before(c.ExpiresAt.Add(leeway)):
 		return ErrExpired
 	case v.anywhere: // whenever it begins
-	case now.Add(early).Before(c.NotBefore), now.Add(leeway).Before(c.IssuedAt):
+	case now.Add(early).Before(c.NotBefore):
+		return ErrNotYet
+	case now.Add(leeway).Before(c.IssuedAt) && c.IssuedAt.After(v.c.Revocations.IssuedAt(c.Subject, now)):
 		return ErrNotYet
 	}
 	return nil
