@@ -136,3 +136,13 @@ func TestWhatFollowsFromAFaultIsNone(t *testing.T) {
 		t.Errorf("looked at %d configurations, want at least 150", seen)
 	}
 }
+
+// TestLookingForMoreFaultsEndsNothing: a server that reads a configuration with faults again goes on, whatever the rest of it is like.
+func TestLookingForMoreFaultsEndsNothing(t *testing.T) {
+	known := config.Faults{{Message: "known"}}
+	r := &reading{}
+	r.unfinished(&config.Config{}, func(string) bool { panic("like nothing that was ever compiled") })
+	if err := r.more(known, (&program{ctx: t.Context(), now: time.Now}).quiet()); err == nil || err.Error() != known.Error() {
+		t.Errorf("where the rest cannot be looked at: %v, want %v", err, known)
+	}
+}

@@ -87,8 +87,14 @@ func (r *reading) unfinished(c *config.Config, sound func(path string) bool) {
 	r.cfg, r.sound = c, sound
 }
 
-// more adds to the error of a configuration what compiling the rest of it would find.
-func (r *reading) more(err error, around *surroundings) error {
+// more adds to the error of a configuration what compiling the rest of it would find. If that is not to be had, because the rest is like nothing that is ever compiled, what is known is
+// enough: a server that reads its configuration anew must go on.
+func (r *reading) more(err error, around *surroundings) (all error) {
+	defer func() {
+		if recover() != nil {
+			all = err
+		}
+	}()
 	faults, ok := errors.AsType[config.Faults](err)
 	if r == nil || !ok {
 		return err
