@@ -126,7 +126,7 @@ func (a *Assertions) signer(ctx context.Context, t *jws, c Claims) (Client, erro
 	}
 	for _, key := range client.Keys {
 		named := t.Key == key.ID() || t.Key == "" && len(client.Keys) == 1
-		if named && !key.Algorithm().Symmetric() && t.verify(key) == nil {
+		if named && !t.Brings && !key.Algorithm().Symmetric() && t.verify(key) == nil {
 			return client, nil
 		}
 	}

@@ -234,6 +234,9 @@ func (f *Families) judge(m member) error {
 	if err := f.verifier.checkOwn(&m.claims); err != nil {
 		return err
 	}
+	if !isName(m.claims.Subject) {
+		return errForm("its subject is no name") // none like it is minted any more
+	}
 	// A family lives as long as its first token would: it began then, whenever this token was made.
 	return f.c.Revocations.Check(revoke.Claim{Token: m.claims.ID, Session: m.rec.Family, Subject: m.claims.Subject, Key: m.key, Issued: m.start})
 }

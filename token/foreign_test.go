@@ -50,6 +50,16 @@ func (e *issuerElsewhere) sign(payload string) string {
 	return forge(e, e.key, `{"alg":"HS256","typ":"JWT"}`, fmt.Sprintf(payload, e.Unix()+60))
 }
 
+// TestForeignTokensThatNameTheirKeys: some issuers write into each token where its key is to be had. It makes no difference; nobody looks there.
+func TestForeignTokensThatNameTheirKeys(t *testing.T) {
+	e := newElsewhere(t)
+	v := e.profile(token.ForeignConfig{})
+	text := forge(t, e.key, `{"alg":"HS256","typ":"JWT","jku":"http://127.0.0.1:1/keys","x5u":"http://127.0.0.1:1/x","jwk":{"kty":"oct","k":"AA"}}`, fmt.Sprintf(`{"sub":"jack","exp":%d}`, e.Unix()+60))
+	if c, err := v.Verify(t.Context(), text); err != nil || c.Subject != "jack" {
+		t.Errorf("a token that names its key: %+v, %v, want jack", c, err)
+	}
+}
+
 // TestForeignProfiles: what a profile asks for must be there, as it says, and nothing else is asked for but the end.
 func TestForeignProfiles(t *testing.T) {
 	e := newElsewhere(t)

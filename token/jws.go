@@ -31,6 +31,9 @@ type jws struct {
 	signature []byte
 }
 
+// errBrings: no token of ours, and no assertion, says which key is its own.
+var errBrings = errForm("the header brings a key along")
+
 // errForm says what is wrong with the form of a token. It never repeats the token.
 func errForm(why string) error { return fmt.Errorf("%w: %s", ErrInvalid, why) }
 
@@ -93,8 +96,8 @@ func appendDecoded(dst []byte, part string) ([]byte, error) {
 	return data, nil
 }
 
-// parseHeader reads the first part. It says which key and what type; nobody looks at a key that it brings along ("jwk"), or at where to fetch one ("jku", "x5u"), and no
-// signature of such a token counts. "crit" is refused, since no extension is known here (section 4.1.11), and so is "b64", which belongs to one.
+// parseHeader reads the first part. It says which key and what type; nobody looks at a key that it brings along ("jwk"), or at where to fetch one ("jku", "x5u"): our
+// own tokens and assertions never have those, and are refused with them; issuers elsewhere write them into good ones. "crit" is refused, since no extension is known here (section 4.1.11), and so is "b64", which belongs to one.
 func parseHeader(part string) (h header, err error) {
 	data, err := decode(part)
 	if err != nil {
@@ -148,9 +151,6 @@ func typeName(text string) string {
 
 // verify checks the signature with key, whose algorithm the header must name: the key says how it is used, never the token.
 func (t *jws) verify(key *keyring.Key) error {
-	if t.Brings {
-		return errForm("the header brings a key along")
-	}
 	if t.Algorithm != key.Algorithm() {
 		return fmt.Errorf("%w: the algorithm is not the key's", ErrInvalid)
 	}

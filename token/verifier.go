@@ -241,6 +241,8 @@ func (v *Verifier) signer(ctx context.Context, t *jws) (*keyring.Key, error) {
 		}
 	} else if t.Type != v.c.Purpose.Type {
 		return nil, ErrPurpose
+	} else if t.Brings {
+		return nil, errBrings
 	}
 	keys, err := v.keys.find(ctx, t.header)
 	if err != nil {

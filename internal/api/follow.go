@@ -17,7 +17,7 @@ import (
 
 // follow serves GET /oauth/revocations to clients that may: what package revoke calls a feed.
 func (o *oauth) follow(w http.ResponseWriter, r *http.Request) error {
-	c, err := o.follower(w, r)
+	c, let, err := o.follower(w, r)
 	if err != nil {
 		return err
 	}
@@ -36,10 +36,10 @@ func (o *oauth) follow(w http.ResponseWriter, r *http.Request) error {
 	o.note(r, slog.LevelInfo, "a client follows what is revoked", about)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	if text, ok := bearerOf(r); ok {
+	if let != nil {
 		go func() {
 			defer cancel()
-			o.whileStands(ctx, text)
+			o.whileStands(ctx, *let)
 		}()
 	}
 	o.Feed.ServeHTTP(w, r.WithContext(ctx))
@@ -49,8 +49,8 @@ func (o *oauth) follow(w http.ResponseWriter, r *http.Request) error {
 // lookEvery is how often it is asked whether the token of a stream was revoked.
 const lookEvery = time.Second
 
-// whileStands returns when a token was revoked, or ctx is done. That it has expired ends no stream.
-func (o *oauth) whileStands(ctx context.Context, text string) {
+// whileStands returns when what a token says of itself was revoked, or ctx is done. That it has expired ends no stream, and changes nothing about that.
+func (o *oauth) whileStands(ctx context.Context, let revoke.Claim) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
 	for {
@@ -59,16 +59,10 @@ func (o *oauth) whileStands(ctx context.Context, text string) {
 			return
 		case <-ticker.C:
 		}
-		if _, err := o.Bearer.Peek(ctx, text); errors.Is(err, revoke.ErrRevoked) {
+		if errors.Is(o.Revocations.Check(let), revoke.ErrRevoked) {
 			return
 		}
 	}
-}
-
-// bearerOf returns the bearer token of a request, if it has one.
-func bearerOf(r *http.Request) (text string, ok bool) {
-	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.TrimLeft(text, " "), strings.EqualFold(scheme, "Bearer")
 }
 
 // sensible reports whether the feed will understand where the follower is. A query that cannot be read must not look like one that says nothing.
@@ -87,17 +81,17 @@ func sensible(r *http.Request) bool {
 }
 
 // follower authenticates who reads the feed: a client by its secret, or by an access token that it got for itself at the token endpoint, which is the way for those that have keys. How
-// long a stream lives after that is the feed's to say, unless the token is revoked.
-func (o *oauth) follower(w http.ResponseWriter, r *http.Request) (Client, error) {
-	text, ok := bearerOf(r)
-	if !ok {
+// long a stream lives after that is the feed's to say, unless the token is revoked, of which let is what is asked.
+func (o *oauth) follower(w http.ResponseWriter, r *http.Request) (_ Client, let *revoke.Claim, _ error) {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
 		c, err := o.client(r, nil)
 		if f, ok := errors.AsType[*fault](err); ok && f.status == http.StatusUnauthorized {
 			w.Header().Add("WWW-Authenticate", `Bearer realm="gatehouse"`)
 		}
-		return c, err
+		return c, nil, err
 	}
-	claims, err := o.Bearer.Verify(r.Context(), text)
+	claims, err := o.Bearer.Verify(r.Context(), strings.TrimLeft(text, " "))
 	if err == nil && (claims.Client == "" || claims.Subject != claims.Client || claims.Session != claims.ID) {
 		err = token.ErrClient // a person's, who may even be called like the client: only what is nobody's log-in is the client's own
 	}
@@ -107,7 +101,7 @@ func (o *oauth) follower(w http.ResponseWriter, r *http.Request) (Client, error)
 	}
 	if err != nil && errors.Is(err, gatehouse.ErrCredential) {
 		w.Header().Add("WWW-Authenticate", `Bearer realm="gatehouse", error="invalid_token"`)
-		return Client{}, &fault{status: http.StatusUnauthorized, code: "invalid_token", description: "The token is not one that a client has got for itself, or counts no more.", cause: err}
+		return Client{}, nil, &fault{status: http.StatusUnauthorized, code: "invalid_token", description: "The token is not one that a client has got for itself, or counts no more.", cause: err}
 	}
-	return c, err
+	return c, &revoke.Claim{Token: claims.ID, Session: claims.Session, Subject: claims.Subject, Key: claims.Key, Issued: claims.IssuedAt}, err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-auth/gatehouse/guard"
 	"github.com/gatehouse-auth/gatehouse/internal/api"
 	"github.com/gatehouse-auth/gatehouse/internal/listen"
+	"github.com/gatehouse-auth/gatehouse/keyring"
 	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/session"
 	"github.com/gatehouse-auth/gatehouse/store/memory"
@@ -263,7 +264,7 @@ func TestStreamsEnd(t *testing.T) {
 	}
 }
 
-// TestARevokedTokenEndsItsStream: who was let in by a token hears nothing more when it was revoked. One that has expired ends no stream.
+// TestARevokedTokenEndsItsStream: who was let in by a token hears nothing more when that was revoked, in whichever way, also if it has expired by then. That it has expired ends no stream.
 func TestARevokedTokenEndsItsStream(t *testing.T) {
 	d := newDesk(t, setting{live: true})
 	address := d.serve(nil)
@@ -277,19 +278,22 @@ func TestARevokedTokenEndsItsStream(t *testing.T) {
 		}
 		return response
 	}
-	expires := open(d.token("watcher"))
-	d.later(9 * time.Minute)
+	ends := func(what string, response *http.Response) {
+		if _, err := io.Copy(io.Discard, response.Body); err != nil {
+			t.Errorf("the stream of a token, revoked %s, ends with %v, want a clean end", what, err)
+		}
+	}
+	feed := revoke.New(feed{d.store}, revoke.Config{})
+	d.load(feed.Load(t.Context()))
 	text := d.token("watcher")
-	revoked := open(text)
+	single, expired := open(text), open(d.token("watcher"))
 	if got := d.revoke("watcher", text); got.status != 200 {
 		t.Fatal(got)
 	}
-	d.later(5 * time.Minute) // the list of whoever verifies hears of it; the other token is over
-	if _, err := io.Copy(io.Discard, revoked.Body); err != nil {
-		t.Errorf("the stream of a revoked token ends with %v, want a clean end", err)
-	}
+	ends("by its id", single)
+	d.later(11 * time.Minute)
 	alive := 0
-	for lines := bufio.NewScanner(expires.Body); alive < 2 && lines.Scan(); {
+	for lines := bufio.NewScanner(expired.Body); alive < 2 && lines.Scan(); {
 		if lines.Text() == "event: alive" {
 			alive++
 		}
@@ -297,6 +301,12 @@ func TestARevokedTokenEndsItsStream(t *testing.T) {
 	if alive < 2 {
 		t.Error("the stream of a token that has expired has ended")
 	}
+	d.load(feed.RevokeSubject(t.Context(), "watcher"))
+	ends("with all of its subject, when it had expired", expired)
+	d.load(d.list.Load(t.Context()))
+	worker := open(d.post("/oauth/token", "", form{"grant_type", jwtBearer, "assertion", d.signed(d.assertion(), d.worker)}).member("access_token"))
+	d.load(feed.RevokeKey(t.Context(), must[*keyring.Key](t)(d.ring.Signer()).ID()))
+	ends("with its key", worker)
 }
 
 // TestStreamsOutliveTimeouts: the deadlines of a server, whichever it has, do not end a stream that moves, and bytes come when they are sent.

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-auth/gatehouse/revoke"
 )
 
 // seenSuffix is what is added to a database's name for its feedMark.
@@ -49,13 +51,16 @@ func (m feedMark) load() (mark, error) {
 	return mark{seq, sum}, nil
 }
 
-// save replaces the file in one step.
+// save replaces the file in one step. It belongs to whom the database does, whoever runs the command: the server must be able to read it.
 func (m feedMark) save(seen mark) error {
 	temp, err := os.CreateTemp(filepath.Dir(m.file), filepath.Base(m.file)+".*")
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(temp, strings.TrimSpace(fmt.Sprint(seen.seq, " ", seen.sum)))
+	if err == nil {
+		err = giveTo(temp, strings.TrimSuffix(m.file, seenSuffix))
+	}
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
 		err = os.Rename(temp.Name(), m.file)
 	}
@@ -71,9 +76,13 @@ func (v *vault) markAt(ctx context.Context, seq int64) (mark, error) {
 	if err != nil || len(page.Entries) == 0 || page.Entries[0].Seq != seq {
 		return mark{seq: seq}, err
 	}
-	e := page.Entries[0]
+	return mark{seq, sumOf(page.Entries[0])}, nil
+}
+
+// sumOf tells revocations apart, whichever numbers they have.
+func sumOf(e revoke.Entry) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %d %d", e.Kind, e.ID, e.Before.UnixMilli(), e.Expires.UnixMilli()))
-	return mark{seq, hex.EncodeToString(sum[:8])}, nil
+	return hex.EncodeToString(sum[:8])
 }
 
 // lacks reports whether the database has not got all revocations that were seen: then a backup was put back, and which of them it lacks is not known. A revocation that was forgotten
@@ -83,7 +92,26 @@ func (v *vault) lacks(ctx context.Context, seen mark) (bool, error) {
 		return true, nil
 	}
 	now, err := v.markAt(ctx, seen.seq)
-	return seen.sum != "" && now.sum != "" && now.sum != seen.sum, err
+	if err != nil || seen.sum == "" || now.sum == "" || now.sum == seen.sum {
+		return false, err
+	}
+	has, err := v.has(ctx, seen.sum)
+	return !has, err
+}
+
+// has reports whether a revocation is in the database under another number: a server that ran when the backup was put back has added what it knew, and was stopped before it said so.
+func (v *vault) has(ctx context.Context, sum string) (bool, error) {
+	for after := int64(0); ; {
+		page, err := v.revocations.Since(ctx, after, 1000)
+		if err != nil || len(page.Entries) == 0 {
+			return false, err
+		}
+		for _, e := range page.Entries {
+			if after = e.Seq; sumOf(e) == sum {
+				return true, nil
+			}
+		}
+	}
 }
 
 // compareFeed ends everything that was issued before if the database lacks revocations. Beside a server, or before it starts, that is left to the server: the mark stays.
@@ -133,17 +161,14 @@ const markEvery = time.Second
 func (v *vault) keepMark(ctx context.Context) {
 	ticker := time.NewTicker(markEvery)
 	defer ticker.Stop()
-	saved, _ := v.mark.load() // an error shows when it is saved
 	for {
 		select {
 		case <-ctx.Done():
 			v.readOnceMore()
 		case <-ticker.C:
 		}
-		if now, err := v.follow(saved); err != nil {
+		if err := v.follow(); err != nil {
 			v.log.Warn("how far the feed of revocations has got could not be written down", "file", v.mark.file, "error", err.Error())
-		} else {
-			saved = now
 		}
 		if ctx.Err() != nil {
 			return
@@ -151,15 +176,23 @@ func (v *vault) keepMark(ctx context.Context) {
 	}
 }
 
-// follow saves the mark if the feed has got further than it says, or became another one, of which the list has put back what it knew.
-func (v *vault) follow(saved mark) (mark, error) {
+// follow saves the mark if the feed has got further than it says, or became another one, of which the list has put back what it knew. The file is read again each time: a command may have
+// written it.
+func (v *vault) follow() error {
 	ctx, cancel := context.WithTimeout(context.Background(), markEvery)
 	defer cancel()
+	saved, err := v.mark.load()
+	if err != nil {
+		return err
+	}
 	now, err := v.markAt(ctx, v.list.Last())
 	if err != nil || now == saved || now.sum == "" && now.seq <= saved.seq {
-		return saved, err
+		return err
 	}
-	return now, v.mark.save(now)
+	if at, err := v.markAt(ctx, saved.seq); err != nil || now.seq < saved.seq && saved.sum != "" && at == saved {
+		return err // a command was faster than the list
+	}
+	return v.mark.save(now)
 }
 
 // readOnceMore reads what was revoked in the last moments of a server that stops.

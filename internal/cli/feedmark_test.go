@@ -117,19 +117,37 @@ func TestTheMarkFollowsAFeedThatWasPutBack(t *testing.T) {
 	if err != nil || saved.seq != 2 || saved.sum == "" {
 		t.Fatalf("the mark is %v, %v, want the second revocation", saved, err)
 	}
-	if same, err := v.follow(saved); err != nil || same != saved {
-		t.Errorf("where nothing has changed the mark becomes %v, %v, want %v", same, err, saved)
+	for what, row := range map[string]struct{ seen, want mark }{
+		"where nothing has changed": {saved, saved}, "where the feed is another one": {mark{2, "0123456789abcdef"}, saved}, "where a command was slow": {mark{1, "0123456789abcdef"}, saved},
+		"where the file is damaged": {unknownMark, saved}, "where the feed is shorter now": {mark{9, "0123456789abcdef"}, saved},
+	} {
+		if err := errors.Join(v.mark.save(row.seen), v.follow()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := v.mark.load(); err != nil || got != row.want {
+			t.Errorf("%s the mark becomes %v, %v, want %v", what, got, err, row.want)
+		}
 	}
-	other := mark{2, "0123456789abcdef"} // as if the second had been another one
-	now, err := v.follow(other)
-	if err != nil || now != saved {
-		t.Errorf("where the feed is another one the mark becomes %v, %v, want %v", now, err, saved)
+	for what, row := range map[string]struct {
+		seen  mark
+		lacks bool
+	}{
+		"what it has": {saved, false}, "what it has in another place": {mark{1, saved.sum}, false}, "another one in this place": {mark{1, "0123456789abcdef"}, true}, "more than it has": {mark{3, saved.sum}, true},
+		"what says no more than a number": {mark{seq: 2}, false}, "nothing": {mark{}, false},
+	} {
+		if lacks, err := v.lacks(t.Context(), row.seen); lacks != row.lacks || err != nil {
+			t.Errorf("where %s was seen, the database lacks something: %v, %v, want %v", what, lacks, err, row.lacks)
+		}
 	}
 	if _, err := v.revocations.Prune(t.Context(), time.Now().Add(24*time.Hour), 10); err != nil {
 		t.Fatal(err)
 	}
-	if same, err := v.follow(saved); err != nil || same != saved {
-		t.Errorf("where the revocation was forgotten the mark becomes %v, %v, want %v: it says more", same, err, saved)
+	err = v.follow()
+	if same, err2 := v.mark.load(); err != nil || err2 != nil || same != saved {
+		t.Errorf("where the revocation was forgotten the mark becomes %v, %v, %v, want %v: it says more", same, err, err2, saved)
+	}
+	if lacks, err := v.lacks(t.Context(), saved); lacks || err != nil {
+		t.Errorf("where the revocation was forgotten the database lacks it: %v, %v, want that this tells nothing", lacks, err)
 	}
 }
 
