@@ -151,6 +151,9 @@ func newSeam(now time.Time) Entry {
 	return Entry{Kind: seam, ID: rand.Text(), Expires: roundUp(now.Add(24 * time.Hour))}
 }
 
+// EndsPutBack reports whether e revokes nothing, and stands behind what a list has put back into a store that had lost it.
+func (e Entry) EndsPutBack() bool { return e.Kind == seam }
+
 // read applies what comes after the list's position, and moves that on. It is errLost if the feed does not go on there. What it reads is applied to stored too,
 // unless that is nil.
 func (l *List) read(ctx context.Context, stored *known) error {

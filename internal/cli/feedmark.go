@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/gatehouse-auth/gatehouse/revoke"
 )
 
 // seenSuffix is what is added to a database's name for its feedMark.
@@ -76,13 +74,9 @@ func (v *vault) markAt(ctx context.Context, seq int64) (mark, error) {
 	if err != nil || len(page.Entries) == 0 || page.Entries[0].Seq != seq {
 		return mark{seq: seq}, err
 	}
-	return mark{seq, sumOf(page.Entries[0])}, nil
-}
-
-// sumOf tells revocations apart, whichever numbers they have.
-func sumOf(e revoke.Entry) string {
+	e := page.Entries[0]
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s %q %d %d", e.Kind, e.ID, e.Before.UnixMilli(), e.Expires.UnixMilli()))
-	return hex.EncodeToString(sum[:8])
+	return mark{seq, hex.EncodeToString(sum[:8])}, nil
 }
 
 // lacks reports whether the database has not got all revocations that were seen: then a backup was put back, and which of them it lacks is not known. A revocation that was forgotten
@@ -95,19 +89,19 @@ func (v *vault) lacks(ctx context.Context, seen mark) (bool, error) {
 	if err != nil || seen.sum == "" || now.sum == "" || now.sum == seen.sum {
 		return false, err
 	}
-	has, err := v.has(ctx, seen.sum)
-	return !has, err
+	back, err := v.putBack(ctx, seen.seq)
+	return !back, err
 }
 
-// has reports whether a revocation is in the database under another number: a server that ran when the backup was put back has added what it knew, and was stopped before it said so.
-func (v *vault) has(ctx context.Context, sum string) (bool, error) {
-	for after := int64(0); ; {
+// putBack reports whether a list has put back, in this place or after it, what the database had lost: a server that ran when the backup was put back, and was stopped before it wrote that down.
+func (v *vault) putBack(ctx context.Context, from int64) (bool, error) {
+	for after := from - 1; ; {
 		page, err := v.revocations.Since(ctx, after, 1000)
 		if err != nil || len(page.Entries) == 0 {
 			return false, err
 		}
 		for _, e := range page.Entries {
-			if after = e.Seq; sumOf(e) == sum {
+			if after = e.Seq; e.EndsPutBack() {
 				return true, nil
 			}
 		}

@@ -132,12 +132,35 @@ func TestTheMarkFollowsAFeedThatWasPutBack(t *testing.T) {
 		seen  mark
 		lacks bool
 	}{
-		"what it has": {saved, false}, "what it has in another place": {mark{1, saved.sum}, false}, "another one in this place": {mark{1, "0123456789abcdef"}, true}, "more than it has": {mark{3, saved.sum}, true},
+		"what it has": {saved, false}, "another one in this place": {mark{1, "0123456789abcdef"}, true}, "more than it has": {mark{3, saved.sum}, true},
 		"what says no more than a number": {mark{seq: 2}, false}, "nothing": {mark{}, false},
 	} {
 		if lacks, err := v.lacks(t.Context(), row.seen); lacks != row.lacks || err != nil {
 			t.Errorf("where %s was seen, the database lacks something: %v, %v, want %v", what, lacks, err, row.lacks)
 		}
+	}
+	backup := s.open(false) // as if it had been made when there was one less
+	defer backup.close()
+	lost := revoke.Entry{Kind: revoke.Token, ID: "another", Expires: time.Now().Add(time.Hour)}
+	if _, err := backup.revocations.Add(t.Context(), lost); err != nil || v.list.Load(t.Context()) != nil {
+		t.Fatal(err)
+	}
+	if lacks, err := v.lacks(t.Context(), mark{3, "0123456789abcdef"}); !lacks || err != nil {
+		t.Errorf("where nobody has put back what is lost the database lacks something: %v, %v, want that it does", lacks, err)
+	}
+	if _, err := backup.revocations.Add(t.Context(), revoke.Entry{Kind: "seam", ID: "x", Expires: time.Now().Add(time.Hour)}); err != nil || v.list.Load(t.Context()) != nil {
+		t.Fatal(err)
+	}
+	for seq, want := range map[int64]bool{3: false, 4: false, 5: true} { // of the mark
+		if lacks, err := v.lacks(t.Context(), mark{seq, "0123456789abcdef"}); lacks != want || err != nil {
+			t.Errorf("where a server has put back what was seen up to %d the database lacks something: %v, %v, want %v", seq, lacks, err, want)
+		}
+	}
+	if err := v.follow(); err != nil {
+		t.Fatal(err)
+	}
+	if saved, err = v.mark.load(); err != nil || saved.seq != 4 || saved.sum == "" {
+		t.Fatalf("the mark is %v, %v, want the last entry", saved, err)
 	}
 	if _, err := v.revocations.Prune(t.Context(), time.Now().Add(24*time.Hour), 10); err != nil {
 		t.Fatal(err)
