@@ -211,7 +211,7 @@ func TestWindowTokens(t *testing.T) {
 // TestWindowTokensCanBeRevoked before the window opens, by a client and at the command line, in either form; and so can a token that is meant for somebody else.
 func TestWindowTokensCanBeRevoked(t *testing.T) {
 	t.Parallel()
-	config := strings.Replace(fixture(t, "tokens.yaml"), "  purposes:\n", "  leeway: 0s\n  purposes:\n    window: {ttl: 1m, delay: 5s}\n    ticket: {form: opaque, ttl: 1m, delay: 5s}\n", 1)
+	config := strings.Replace(fixture(t, "tokens.yaml"), "  purposes:\n", "  leeway: 0s\n  purposes:\n    window: {ttl: 10m, delay: 5s}\n    ticket: {form: opaque, ttl: 10m, delay: 5s}\n", 1)
 	config = strings.Replace(config, "rules:\n", "rules:\n  - {path: /window, allow: authenticated, purpose: window}\n  - {path: /ticket, allow: authenticated, purpose: ticket}\n", 1)
 	m := beginMint(t, config)
 	early, kept := map[string]string{}, map[string]string{}
