@@ -93,7 +93,8 @@ func (m *mint) followToItsEnd(t *testing.T, token string, ends time.Time) {
 		case err == nil && got.status == 200 && began.Before(ends):
 			<-time.After(20 * time.Millisecond)
 			continue
-		case err == nil && got.status == 401 && !time.Now().Before(ends) && strings.Contains(got.body, "expired_token"):
+		case err == nil && got.status == 401 && !time.Now().Before(ends) && (strings.Contains(got.body, "expired_token") || strings.Contains(got.body, "unknown_token")):
+			// Of a token that was signed in the last moments of its key, the key may be gone a moment after the token has expired.
 		default:
 			t.Errorf("%v before it expires a token is answered %d %s (%v)", ends.Sub(began), got.status, got.body, err)
 		}
