@@ -8,12 +8,13 @@ import (
 	"net/url"
 
 	"github.com/gatehouse-auth/gatehouse"
+	"github.com/gatehouse-auth/gatehouse/revoke"
 	"github.com/gatehouse-auth/gatehouse/token"
 )
 
 // revoke serves POST /oauth/revoke (RFC 7009). 200 means that the token is of no use from now on, and that this is durable: it was revoked, or there is none. One that
 // was revoked is revoked again, since the answer to the first time may have been that it is not known whether it will be remembered. Another client's token is refused with
-// unauthorized_client, and stays (section 2.1); one of somebody else's that has no id with unsupported_token_type (section 2.2.1).
+// unauthorized_client, and stays (section 2.1); one of somebody else's that has no id, or one longer than a revocation can hold, with unsupported_token_type (section 2.2.1).
 func (o *oauth) revoke(w http.ResponseWriter, r *http.Request, form url.Values) error {
 	c, err := o.client(r, form)
 	if err != nil {
@@ -36,8 +37,8 @@ func (o *oauth) revoke(w http.ResponseWriter, r *http.Request, form url.Values) 
 	case !c.knows(claims, MayRevoke):
 		return &fault{status: http.StatusBadRequest, code: "unauthorized_client", description: "The token was not given to this client.",
 			about: []slog.Attr{slog.String("client", c.ID), slog.String("token_id", claims.ID)}}
-	case claims.ID == "":
-		return &fault{status: http.StatusBadRequest, code: "unsupported_token_type", description: "The token has no id (jti), so that it cannot be revoked alone: revoke what its subject has.",
+	case claims.ID == "" || len(claims.ID) > revoke.MaxID:
+		return &fault{status: http.StatusBadRequest, code: "unsupported_token_type", description: "The token has no id (jti), or one that is too long, so that it cannot be revoked alone: revoke what its subject has.",
 			about: []slog.Attr{slog.String("client", c.ID), slog.String("principal", claims.Subject)}}
 	}
 	if err := o.end(r.Context(), claims.Claims); err != nil {

@@ -49,17 +49,14 @@ func (m feedMark) load() (mark, error) {
 	return mark{seq, sum}, nil
 }
 
-// save replaces the file in one step. It belongs to whom the database does, whoever runs the command: the server must be able to read it.
+// save replaces the file in one step. Everybody who gets into the folder may read it, since it holds no secret: the server must be able to, whoever has run the command that wrote it.
 func (m feedMark) save(seen mark) error {
 	temp, err := os.CreateTemp(filepath.Dir(m.file), filepath.Base(m.file)+".*")
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(temp, strings.TrimSpace(fmt.Sprint(seen.seq, " ", seen.sum)))
-	if err == nil {
-		err = giveTo(temp, strings.TrimSuffix(m.file, seenSuffix))
-	}
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
+	if err = errors.Join(err, temp.Chmod(0o644), temp.Sync(), temp.Close()); err == nil {
 		err = os.Rename(temp.Name(), m.file)
 	}
 	if err != nil {

@@ -197,6 +197,9 @@ func TestFeedMark(t *testing.T) {
 		if seen, err := m.load(); seen != want || err != nil {
 			t.Errorf("load after save(%v) = %v, %v", want, seen, err)
 		}
+		if info, err := os.Stat(m.file); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("the mark is %v, %v, want one that a server can read which another user runs", info.Mode(), err)
+		}
 	}
 	for _, damaged := range []string{"", "x", "-1", "9223372036854775808", "x 1"} {
 		if err := os.WriteFile(m.file, []byte(damaged), 0o600); err != nil {

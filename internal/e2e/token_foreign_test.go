@@ -182,6 +182,8 @@ func TestForeignTokensAtTheEndpoints(t *testing.T) {
 	}
 	refused(t, "revoking one that has no id", m.post(t, "/oauth/revoke", form{"token": withLogin(t)}, asWarden), 400, "unsupported_token_type")
 	m.wantAnswer(t, "one that has no id, after that", "/read", withLogin(t), 200)
+	long := withLogin(t, claim("jti", strings.Repeat("x", 1025)))
+	refused(t, "revoking one whose id is too long", m.post(t, "/oauth/revoke", form{"token": long}, asWarden), 400, "unsupported_token_type")
 }
 
 // An issuerOfKeys publishes public keys and counts who asks.
